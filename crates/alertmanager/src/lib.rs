@@ -1,0 +1,1 @@
+//! Routing tree, grouping, inhibition, silences, notification log, receivers, API

@@ -1,0 +1,1 @@
+//! prometheus.yml, rule files: types, defaults, diagnostics with positions

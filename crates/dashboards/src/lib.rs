@@ -1,0 +1,1 @@
+//! Grafana's dashboard model, provisioning, users and sessions, HTTP API

@@ -1,0 +1,199 @@
+//! Step grids, the windows they open on a column of timestamps, and blocks of results.
+
+/// Evaluation times: `start`, `start + step`, … up to `end`. Any `offset` or `@` is already folded in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// First evaluation time in milliseconds.
+    pub start: i64,
+    /// Distance of evaluation times in milliseconds; positive.
+    pub step: i64,
+    /// The number of evaluation times; at least 1.
+    pub steps: usize,
+}
+
+impl Grid {
+    /// The grid with the single time `t`.
+    #[must_use]
+    pub fn instant(t: i64) -> Self {
+        Self { start: t, step: 1, steps: 1 }
+    }
+
+    /// The grid from `start` to at most `end`; one step where `end` is before `start + step`.
+    #[must_use]
+    pub fn range(start: i64, end: i64, step: i64) -> Self {
+        let step = step.max(1);
+        let steps = usize::try_from((end - start) / step).unwrap_or(0) + 1;
+        Self { start, step, steps }
+    }
+
+    /// The evaluation time of step `i`.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, i: usize) -> i64 {
+        self.start + self.step * i64::try_from(i).expect("a grid is shorter than 2^63")
+    }
+
+    /// The last evaluation time.
+    #[must_use]
+    pub fn end(&self) -> i64 {
+        self.at(self.steps - 1)
+    }
+
+    /// The evaluation times.
+    pub fn times(&self) -> impl Iterator<Item = i64> + '_ {
+        (0..self.steps).map(|i| self.at(i))
+    }
+}
+
+/// For each step, which samples of a column lie in `(t - range, t]`: found once per column of timestamps, used by
+/// every series that shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Windows {
+    bounds: Vec<(u32, u32)>,
+}
+
+impl Windows {
+    /// Finds the windows by one walk over `ts` (ascending, at most 2^32 long) and the grid.
+    #[must_use]
+    pub fn new(ts: &[i64], grid: &Grid, range_ms: i64) -> Self {
+        let (mut lo, mut hi) = (0, 0);
+        let mut bounds = Vec::with_capacity(grid.steps);
+        for t in grid.times() {
+            hi += ts[hi..].iter().take_while(|&&s| s <= t).count();
+            let after = t.saturating_sub(range_ms);
+            lo += ts[lo..hi].iter().take_while(|&&s| s <= after).count();
+            bounds.push((index(lo), index(hi)));
+        }
+        Self { bounds }
+    }
+
+    /// The half-open index range of each step's samples.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + '_ {
+        self.bounds.iter().map(|&(lo, hi)| lo as usize..hi as usize)
+    }
+
+    /// The number of steps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// Whether there is no step.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bounds.is_empty()
+    }
+}
+
+fn index(i: usize) -> u32 {
+    u32::try_from(i).expect("a column holds fewer than 2^32 samples")
+}
+
+/// Results of many series on one grid: row `i` is series `i`. An absent cell's value is unspecified.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GridBlock {
+    steps: usize,
+    values: Vec<f64>,
+    present: Vec<u64>,
+}
+
+impl GridBlock {
+    /// A block of `rows` rows without any value.
+    #[must_use]
+    pub fn new(rows: usize, steps: usize) -> Self {
+        Self { steps, values: vec![0.0; rows * steps], present: vec![0; rows * steps.div_ceil(64)] }
+    }
+
+    /// The number of steps of each row.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        if self.steps == 0 { 0 } else { self.values.len() / self.steps }
+    }
+
+    /// Appends an empty row and returns its index.
+    pub fn push_row(&mut self) -> usize {
+        let row = self.rows();
+        self.values.resize(self.values.len() + self.steps, 0.0);
+        self.present.resize(self.present.len() + self.steps.div_ceil(64), 0);
+        row
+    }
+
+    /// Removes the last row.
+    pub fn pop_row(&mut self) {
+        if let Some(last) = self.rows().checked_sub(1) {
+            self.values.truncate(last * self.steps);
+            self.present.truncate(last * self.steps.div_ceil(64));
+        }
+    }
+
+    /// Values and presence words of a row; step `i` is bit `i % 64` of word `i / 64`.
+    #[must_use]
+    pub fn row(&self, row: usize) -> (&[f64], &[u64]) {
+        let words = self.steps.div_ceil(64);
+        (&self.values[row * self.steps..][..self.steps], &self.present[row * words..][..words])
+    }
+
+    /// As [`GridBlock::row`], for writing.
+    pub fn row_mut(&mut self, row: usize) -> (&mut [f64], &mut [u64]) {
+        let words = self.steps.div_ceil(64);
+        (&mut self.values[row * self.steps..][..self.steps], &mut self.present[row * words..][..words])
+    }
+
+    /// The value of a cell, if present.
+    #[must_use]
+    pub fn get(&self, row: usize, step: usize) -> Option<f64> {
+        let (values, present) = self.row(row);
+        bit(present, step).then(|| values[step])
+    }
+
+    /// Sets a cell.
+    pub fn set(&mut self, row: usize, step: usize, value: f64) {
+        let (values, present) = self.row_mut(row);
+        values[step] = value;
+        present[step / 64] |= 1 << (step % 64);
+    }
+
+    /// Whether a row has no value at all.
+    #[must_use]
+    pub fn is_row_empty(&self, row: usize) -> bool {
+        self.row(row).1.iter().all(|&w| w == 0)
+    }
+}
+
+/// Whether bit `i` of a row's presence words is set.
+#[inline]
+#[must_use]
+fn bit(present: &[u64], i: usize) -> bool {
+    present[i / 64] >> (i % 64) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_left_open_and_right_closed() {
+        let ts = [10, 20, 30, 40];
+        let w = Windows::new(&ts, &Grid::range(5, 60, 15), 20);
+        let got: Vec<_> = w.iter().collect();
+        // t = 5, 20, 35, 50
+        assert_eq!(got, [0..0, 0..2, 1..3, 3..4]);
+    }
+
+    #[test]
+    fn blocks_hold_what_was_set() {
+        let mut b = GridBlock::new(1, 70);
+        b.push_row();
+        b.set(1, 69, 2.5);
+        assert_eq!((b.rows(), b.get(1, 69), b.get(1, 68), b.get(0, 69)), (2, Some(2.5), None, None));
+        assert!(b.is_row_empty(0) && !b.is_row_empty(1));
+        b.pop_row();
+        assert_eq!(b.rows(), 1);
+    }
+}

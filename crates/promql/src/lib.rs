@@ -1,0 +1,1 @@
+//! PromQL: parser, planner, engine by column

@@ -1,0 +1,1 @@
+//! Rule groups, alert states, restoration

@@ -1,0 +1,1 @@
+//! Relabelling, target pools, scrape loops and the row path

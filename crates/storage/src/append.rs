@@ -1,0 +1,91 @@
+//! The write side: rows and single samples.
+
+use model::{LabelSet, TimestampMs};
+
+use crate::Error;
+
+/// Bits that mark a slot of a row as having no sample. No text format yields this NaN; a writer that meets it in
+/// binary input appends that sample through [`SampleAppender`] instead.
+pub const ABSENT_BITS: u64 = 0x7ff0_0000_0000_ab5e;
+
+/// [`ABSENT_BITS`] as a value. Compare with [`is_absent`].
+pub const ABSENT: f64 = f64::from_bits(ABSENT_BITS);
+
+/// Whether a slot of a row has no sample.
+#[inline]
+#[must_use]
+pub fn is_absent(v: f64) -> bool {
+    v.to_bits() == ABSENT_BITS
+}
+
+/// A group of series that are written together: the series of one scrape target. Valid until closed, and only in the
+/// process that opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupId(pub u32);
+
+/// A series' place in the rows of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+/// The path of a scrape: all series of a group share one timestamp per row.
+///
+/// What a call that returned `Ok` wrote survives `kill -9`. Calls for one group must not overlap; different groups may be
+/// written from different threads at once.
+pub trait RowAppender: Send + Sync {
+    /// Opens the group of a target, whose label set is its key. Two open groups never share a key.
+    ///
+    /// # Errors
+    /// When the group is open already, or the store cannot keep what is written.
+    fn open_group(&self, key: &LabelSet) -> Result<GroupId, Error>;
+
+    /// Gives series their slots, in the order asked; slots count up from 0 without gaps. A series that has a slot in this
+    /// group keeps it.
+    ///
+    /// # Errors
+    /// When the definitions cannot be made durable; then none is in force.
+    fn define(&self, group: GroupId, series: &[LabelSet]) -> Result<Vec<Slot>, Error>;
+
+    /// Appends one sample to each slot, the slots of `row` in order. [`ABSENT`] leaves a slot without a sample; the staleness
+    /// marker is a sample like any other. A row shorter than the group leaves the remaining slots absent.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::OutOfOrder`] or [`crate::ErrorKind::Duplicate`] unless `ts` is after the group's last row
+    /// (nothing is written); [`crate::ErrorKind::NoSpace`] or [`crate::ErrorKind::Io`] when the log cannot take it.
+    fn append_row(&self, group: GroupId, ts: TimestampMs, row: &[f64]) -> Result<(), Error>;
+
+    /// Closes the group: its target is gone. Its samples stay.
+    fn close_group(&self, group: GroupId);
+}
+
+/// A sample of a series that is named by its labels.
+#[derive(Debug, Clone)]
+pub struct SeriesSample {
+    /// The series.
+    pub labels: LabelSet,
+    /// When.
+    pub ts: TimestampMs,
+    /// The value; may be the staleness marker.
+    pub value: f64,
+}
+
+/// What became of a batch of single samples. Refused samples are no error of the batch, as upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppendReport {
+    /// Samples written, or already present with the same value.
+    pub accepted: usize,
+    /// Refused because an older timestamp than the series' newest is out of the out-of-order window.
+    pub out_of_order: usize,
+    /// Refused because the timestamp is present with another value.
+    pub duplicate: usize,
+    /// Refused because the timestamp is too old or too far in the future.
+    pub out_of_bounds: usize,
+}
+
+/// The path of rules, remote write and samples with explicit timestamps.
+pub trait SampleAppender: Send + Sync {
+    /// Appends a batch. What was accepted survives `kill -9`; all of the batch becomes visible to readers at once.
+    ///
+    /// # Errors
+    /// When the log cannot take the batch; then nothing of it is written.
+    fn append(&self, batch: &[SeriesSample]) -> Result<AppendReport, Error>;
+}

@@ -1,0 +1,22 @@
+//! The traits between those who write samples, those who read them, and stores; nothing else.
+//!
+//! Writers: scrape loops append whole rows ([`RowAppender`]); rules, remote write and samples with explicit timestamps
+//! append one by one ([`SampleAppender`]). Readers: the PromQL engine asks for whole leaves and metadata
+//! ([`LeafExecutor`]) and touches storage in no other way. All calls block and are meant for a thread that may.
+
+mod append;
+mod context;
+mod error;
+mod leaf;
+mod status;
+
+pub use append::{
+    ABSENT, ABSENT_BITS, AppendReport, GroupId, RowAppender, SampleAppender, SeriesSample, Slot, is_absent,
+};
+pub use context::QueryContext;
+pub use error::{Error, ErrorKind};
+pub use leaf::{
+    LeafBatch, LeafCost, LeafData, LeafExecutor, LeafOp, LeafRequest, LeafSink, MetaRequest, RawBlock,
+    TimeRange,
+};
+pub use status::{Cardinality, HeadStats, NameCount, StoreStatus};

@@ -1,0 +1,1 @@
+//! The process's own metrics and logs, under the originals' names

@@ -1,0 +1,1 @@
+//! The time series store: group head, log, sealed chunks, index

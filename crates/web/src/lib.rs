@@ -1,0 +1,1 @@
+//! Prometheus HTTP API, query page, TLS and authentication, shared HTTP limits

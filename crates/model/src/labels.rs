@@ -251,9 +251,9 @@ impl fmt::Display for LabelSet {
                 f.write_str(", ")?;
             }
             if is_valid_label_name(n) {
-                f.write_str(n)?
+                f.write_str(n)?;
             } else {
-                f.write_str(&crate::float::go_quote(n))?
+                f.write_str(&crate::float::go_quote(n))?;
             }
             f.write_str("=")?;
             f.write_str(&crate::float::go_quote(v))?;

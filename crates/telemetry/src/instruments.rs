@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{LabelSet, MetricType, float};
+use exposition::{Family, FamilySample};
+use model::{LabelSet, MetricType};
 use parking_lot::Mutex;
 
-use crate::registry::{Collector, Family, Point};
+use crate::registry::{Collector, empty, suffix};
 
 /// An `f64` that many threads add to. Relaxed orderings: a metric carries no other data.
 #[derive(Debug, Default)]
@@ -99,17 +100,16 @@ impl Histogram {
         self.0.sum.add(v);
     }
 
-    fn points(&self, labels: &LabelSet, out: &mut Vec<Point>) {
+    fn points(&self, labels: &LabelSet, out: &mut Vec<FamilySample>) {
         let mut total = 0;
         for (i, count) in self.0.counts.iter().enumerate() {
             total += count.load(Ordering::Relaxed);
-            let le = self.0.bounds.get(i).map_or_else(|| "+Inf".to_owned(), |&b| float::format_f(b));
-            let mut with_le = labels.to_builder();
-            with_le.set("le", &le);
-            out.push(Point { suffix: "_bucket", labels: with_le.build(), value: total as f64 });
+            let le = self.0.bounds.get(i).copied().unwrap_or(f64::INFINITY);
+            let bucket = FamilySample::new("_bucket", labels.clone(), total as f64);
+            out.push(FamilySample { bound: Some(("le", le)), ..bucket });
         }
-        out.push(Point { suffix: "_sum", labels: labels.clone(), value: self.0.sum.get() });
-        out.push(Point { suffix: "_count", labels: labels.clone(), value: total as f64 });
+        out.push(FamilySample::new("_sum", labels.clone(), self.0.sum.get()));
+        out.push(FamilySample::new("_count", labels.clone(), total as f64));
     }
 }
 
@@ -143,13 +143,17 @@ impl<T: Clone> Children<T> {
         self.children.lock().remove(&key);
     }
 
-    fn family(&self, kind: MetricType, points: impl Fn(&T, &LabelSet, &mut Vec<Point>)) -> Vec<Family> {
+    fn family(
+        &self,
+        kind: MetricType,
+        points: impl Fn(&T, &LabelSet, &mut Vec<FamilySample>),
+    ) -> Vec<Family> {
         let mut all = Vec::new();
         for (values, child) in self.children.lock().iter() {
             let labels = LabelSet::from_pairs(self.label_names.iter().zip(values));
             points(child, &labels, &mut all);
         }
-        vec![Family { name: self.name.clone(), help: self.help.clone(), kind, points: all }]
+        vec![Family { samples: all, ..empty(&self.name, &self.help, kind) }]
     }
 }
 
@@ -183,7 +187,7 @@ macro_rules! vec_of {
         impl Collector for $vec {
             fn collect(&self) -> Vec<Family> {
                 self.0.family($kind, |child, labels, out| {
-                    out.push(Point { suffix: "", labels: labels.clone(), value: child.get() });
+                    out.push(FamilySample::new(suffix($kind), labels.clone(), child.get()));
                 })
             }
         }

@@ -4,7 +4,9 @@ use std::fs;
 
 use model::MetricType;
 
-use crate::registry::{Family, Registry};
+use exposition::Family;
+
+use crate::registry::{Registry, single};
 
 /// Registers `process_cpu_seconds_total`, `process_resident_memory_bytes` and the rest of the family.
 pub fn register_process_metrics(registry: &Registry) {
@@ -15,7 +17,7 @@ pub fn register_process_metrics(registry: &Registry) {
 fn collect() -> Vec<Family> {
     let mut out = Vec::new();
     let mut add = |name: &str, help: &str, kind, value: Option<f64>| {
-        out.extend(value.map(|v| Family::single(name, help, kind, v)));
+        out.extend(value.map(|v| single(name, help, kind, v)));
     };
     let ticks = sysconf(libc::_SC_CLK_TCK).unwrap_or(100.0);
     let page = sysconf(libc::_SC_PAGESIZE).unwrap_or(4096.0);
@@ -80,7 +82,8 @@ mod tests {
     #[test]
     fn reads_this_process() {
         let families = collect();
-        let value = |name: &str| families.iter().find(|f| f.name == name).map(|f| f.points[0].value);
+        let value =
+            |name: &str| families.iter().find(|f| name.starts_with(&f.name)).map(|f| f.samples[0].value);
         assert!(value("process_resident_memory_bytes").unwrap() > 100_000.0);
         assert!(value("process_open_fds").unwrap() >= 3.0);
         let start = value("process_start_time_seconds").unwrap();

@@ -2,53 +2,41 @@
 
 use std::sync::Arc;
 
+use exposition::{Family, FamilySample};
 use model::{LabelSet, MetricType};
 use parking_lot::Mutex;
 
 use crate::instruments::{CounterVec, GaugeVec, HistogramVec};
 
-/// One metric family at one moment.
-#[derive(Debug, Clone)]
-pub struct Family {
-    /// The family's name; a counter's ends in `_total`.
-    pub name: String,
-    /// One line of help.
-    pub help: String,
-    /// Its type.
-    pub kind: MetricType,
-    /// Its points.
-    pub points: Vec<Point>,
+/// A family with one unlabelled value, for collectors. A counter's name ends in `_total`.
+#[must_use]
+pub fn single(name: &str, help: &str, kind: MetricType, value: f64) -> Family {
+    labelled(name, help, kind, [(LabelSet::empty(), value)])
 }
 
-impl Family {
-    /// A family with one unlabelled value, for collectors.
-    #[must_use]
-    pub fn single(name: &str, help: &str, kind: MetricType, value: f64) -> Self {
-        Self::labelled(name, help, kind, [(LabelSet::empty(), value)])
-    }
-
-    /// A family with one value per label set, for collectors.
-    #[must_use]
-    pub fn labelled(
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        values: impl IntoIterator<Item = (LabelSet, f64)>,
-    ) -> Self {
-        let points = values.into_iter().map(|(labels, value)| Point { suffix: "", labels, value }).collect();
-        Self { name: name.to_owned(), help: help.to_owned(), kind, points }
-    }
+/// A family with one value per label set, for collectors. A counter's name ends in `_total`.
+#[must_use]
+pub fn labelled(
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    values: impl IntoIterator<Item = (LabelSet, f64)>,
+) -> Family {
+    let mut family = empty(name, help, kind);
+    let suffix = suffix(kind);
+    family.samples.extend(values.into_iter().map(|(labels, value)| FamilySample::new(suffix, labels, value)));
+    family
 }
 
-/// One sample of a family.
-#[derive(Debug, Clone)]
-pub struct Point {
-    /// What follows the family's name: nothing, `_bucket`, `_sum` or `_count`.
-    pub suffix: &'static str,
-    /// Labels without the name.
-    pub labels: LabelSet,
-    /// The value.
-    pub value: f64,
+/// A family without samples. OpenMetrics' family name of a counter is without `_total`.
+pub(crate) fn empty(name: &str, help: &str, kind: MetricType) -> Family {
+    let name = name.strip_suffix(suffix(kind)).unwrap_or(name).to_owned();
+    Family { name, help: help.to_owned(), kind, ..Family::default() }
+}
+
+/// What a simple sample's name has beyond the family's.
+pub(crate) fn suffix(kind: MetricType) -> &'static str {
+    if kind == MetricType::Counter { "_total" } else { "" }
 }
 
 /// Anything that can be asked for families.
@@ -114,7 +102,7 @@ impl Registry {
         families.dedup_by(|next, kept| {
             let same = next.name == kept.name;
             if same {
-                kept.points.append(&mut next.points);
+                kept.samples.append(&mut next.samples);
             }
             same
         });
@@ -141,24 +129,22 @@ mod tests {
         registry.histogram("c_seconds", "C.", &[], &[1.0, 2.0]).with(&[]).observe(1.5);
         registry.register(|| {
             let labels = LabelSet::from_pairs([("code", "500")]);
-            vec![Family::labelled("b_total", "B.", MetricType::Counter, [(labels, 1.0)])]
+            vec![labelled("b_total", "B.", MetricType::Counter, [(labels, 1.0)])]
         });
-        let text: Vec<String> = registry
-            .gather()
-            .iter()
-            .flat_map(|f| f.points.iter().map(|p| format!("{}{}{} {}", f.name, p.suffix, p.labels, p.value)))
-            .collect();
+        let text = exposition::encode(&registry.gather(), exposition::content::negotiate(""));
+        let text = String::from_utf8(text).unwrap();
+        let samples: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
         assert_eq!(
-            text,
+            samples,
             [
-                "a{} -1.5",
+                "a -1.5",
                 r#"b_total{code="200"} 2"#,
                 r#"b_total{code="500"} 1"#,
                 r#"c_seconds_bucket{le="1"} 0"#,
                 r#"c_seconds_bucket{le="2"} 1"#,
                 r#"c_seconds_bucket{le="+Inf"} 1"#,
-                "c_seconds_sum{} 1.5",
-                "c_seconds_count{} 1",
+                "c_seconds_sum 1.5",
+                "c_seconds_count 1",
             ]
         );
     }

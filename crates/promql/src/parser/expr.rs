@@ -77,6 +77,10 @@ impl<'a> Parser<'a> {
         (self.peek().kind == kind).then(|| self.next())
     }
 
+    pub(super) fn source(&self) -> &'a str {
+        self.query
+    }
+
     pub(super) fn text(&self, token: Token) -> &'a str {
         &self.query[token.span.start..token.span.end]
     }

@@ -9,9 +9,13 @@ mod duration;
 mod error;
 mod expr;
 pub mod functions;
+mod json;
 mod lexer;
 mod literal;
+mod pretty;
+mod print;
 mod selector;
+mod series;
 mod token;
 
 use expr::Parser;
@@ -23,6 +27,9 @@ pub use ast::{
 pub use duration::DurationExprError;
 pub use error::{ParseError, ParseErrors};
 pub use functions::{FUNCTIONS, Function, function};
+pub use json::ast_json;
+pub use pretty::{prettify, prettify_to};
+pub use series::{MAX_SERIES_VALUES, SequenceValue, SeriesDescription, parse_metric, parse_series_desc};
 
 /// Which parts of the language are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,1 +1,3 @@
 //! PromQL: parser, planner, engine by column
+
+pub mod parser;

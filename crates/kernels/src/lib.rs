@@ -15,7 +15,7 @@ mod rate;
 mod regression;
 
 pub use eval::{eval_column, eval_window};
-pub use grid::{Grid, GridBlock, Windows};
+pub use grid::{Grid, GridBlock, Windows, bit, mask_tail};
 pub use kahan::kahan_inc;
 pub use partial::{Avg, Count, Max, Min, Sum, Variance};
 pub use quantile::quantile;

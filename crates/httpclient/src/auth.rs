@@ -216,25 +216,29 @@ impl TokenSource {
         Ok(authorization)
     }
 
+    fn token_request(&self, secret: &str, in_header: bool) -> Result<Request<Bytes>, Error> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(&self.form);
+        let mut request = Request::builder().method(Method::POST).uri(self.token_url.clone());
+        if in_header {
+            let quote = |s: &str| url::form_urlencoded::byte_serialize(s.as_bytes()).collect::<String>();
+            let pair = format!("{}:{}", quote(&self.client_id), quote(secret));
+            let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+            request = request.header(AUTHORIZATION, sensitive(&value)?);
+        } else {
+            form.append_pair("client_id", &self.client_id).append_pair("client_secret", secret);
+        }
+        request
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(form.finish()))
+            .map_err(|e| Error::new(ErrorKind::Config, format!("oauth2: {e}")))
+    }
+
     /// Asks with the secret in the header, then, if that is refused, in the form: servers differ.
     async fn fetch(&self, secret: &str) -> Result<Token, Error> {
         let mut refused = String::new();
         for in_header in [true, false] {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(&self.form);
-            let mut request = Request::builder().method(Method::POST).uri(self.token_url.clone());
-            if in_header {
-                let quote = |s: &str| url::form_urlencoded::byte_serialize(s.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", quote(&self.client_id), quote(secret));
-                let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
-                request = request.header(AUTHORIZATION, sensitive(&value)?);
-            } else {
-                form.append_pair("client_id", &self.client_id).append_pair("client_secret", secret);
-            }
-            let request = request
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Bytes::from(form.finish()))
-                .map_err(|e| Error::new(ErrorKind::Config, format!("oauth2: {e}")))?;
+            let request = self.token_request(secret, in_header)?;
             let limits = Limits { timeout: Duration::from_secs(30), max_body_bytes: Some(MAX_TOKEN_REPLY) };
             let reply = Box::pin(self.client.send(request, &limits)).await.map_err(|e| e.during("oauth2"))?;
             if reply.status().is_success() {

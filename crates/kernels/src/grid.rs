@@ -72,6 +72,12 @@ impl Windows {
         self.bounds.iter().map(|&(lo, hi)| lo as usize..hi as usize)
     }
 
+    /// From the first window's first sample to the last window's last.
+    pub(crate) fn extent(&self) -> std::ops::Range<usize> {
+        let lo = self.bounds.first().map_or(0, |b| b.0 as usize);
+        lo..self.bounds.last().map_or(lo, |b| b.1 as usize)
+    }
+
     /// The number of steps.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,6 +1,19 @@
 //! The time series store: group head, log, sealed chunks, index.
 
+mod bytes;
+mod chunkfile;
+mod codec;
+mod dir;
+mod disk;
+mod group;
+mod index;
+mod log;
+mod loose;
+mod mmap;
 mod options;
+mod record;
+mod row;
+mod segment;
 mod store;
 
 pub use options::{Clock, StoreOptions};

@@ -1,6 +1,7 @@
 //! The time series store: group head, log, sealed chunks, index.
 
 mod bytes;
+mod checkpoint;
 mod chunkfile;
 mod codec;
 mod dir;
@@ -9,11 +10,15 @@ mod group;
 mod index;
 mod log;
 mod loose;
+mod maintain;
 mod mmap;
 mod options;
+mod read;
 mod record;
+mod recover;
 mod row;
 mod segment;
+mod status;
 mod store;
 
 pub use options::{Clock, StoreOptions};

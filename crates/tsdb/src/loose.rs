@@ -97,6 +97,16 @@ pub(crate) enum Verdict {
     OutOfOrder,
 }
 
+/// Judges a sample by the newest of its series: timestamp and bits.
+pub(crate) fn judge(last: Option<(i64, u64)>, ts: i64, value: f64) -> Verdict {
+    match last {
+        Some((last, bits)) if last == ts && bits == value.to_bits() => Verdict::Known,
+        Some((last, _)) if last == ts => Verdict::Duplicate,
+        Some((last, _)) if last > ts => Verdict::OutOfOrder,
+        _ => Verdict::New,
+    }
+}
+
 /// One series' loose samples.
 #[derive(Debug, Default)]
 pub(crate) struct LooseSeries {
@@ -111,12 +121,7 @@ pub(crate) struct LooseSeries {
 
 impl LooseSeries {
     pub(crate) fn judge(&self, ts: i64, value: f64) -> Verdict {
-        match self.last {
-            Some((last, bits)) if last == ts && bits == value.to_bits() => Verdict::Known,
-            Some((last, _)) if last == ts => Verdict::Duplicate,
-            Some((last, _)) if last > ts => Verdict::OutOfOrder,
-            _ => Verdict::New,
-        }
+        judge(self.last, ts, value)
     }
 
     /// Takes a sample that [`LooseSeries::judge`] found new.

@@ -12,7 +12,7 @@
 //! 17 sets   := count varint, count * (ref varint, pairs varint, pair id varint ...)
 //! 18 group  := group varint, open u8, last ts (0 | 1, i64), key, slots varint, ref + 1 varint each (0: lost)
 //! 19 piece  := segment meta, segment body                      rows of a group that no chunk file has
-//! 20 loose  := ref varint, last ts i64, last bits u64, count varint, ts length varint, ts ints, values chunk
+//! 20 loose  := ref varint, last ts i64, last bits u64, count varint, [mint i64, loose chunk]
 //! 21 end    := next ref varint, next group varint
 //! ```
 

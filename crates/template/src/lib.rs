@@ -1,1 +1,6 @@
-//! Go text/template and html/template with the functions of Prometheus and Alertmanager
+//! Go's `text/template` language, written anew, with what Prometheus and Alertmanager add to it.
+
+mod error;
+pub mod prometheus;
+
+pub use error::{Error, ErrorKind};

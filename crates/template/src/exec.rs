@@ -294,7 +294,7 @@ impl<'r, 'f> Run<'r, 'f> {
             ExprKind::Float(f, _) => Ok(Value::Float(*f)),
             ExprKind::Str(s, _) => Ok(Value::Str(Arc::clone(s))),
             ExprKind::Pipe(pipe) => self.pipeline(frame, pipe, dot),
-            ExprKind::Ident(name) => self.invoke(frame, expr, name, &[]),
+            ExprKind::Ident(name) => self.invoke(frame, expr, expr, name, &[]),
             ExprKind::Field(names) => self.walk(frame, expr, dot.clone(), names, &[], Start::Dot),
             ExprKind::Variable(name, names) => {
                 let value = self.variable(frame, expr, name)?;
@@ -402,14 +402,23 @@ impl<'r, 'f> Run<'r, 'f> {
             return self.and_or(frame, command, name == "or", dot, last);
         }
         let args = self.arguments(frame, command, dot, last)?;
-        self.invoke(frame, first, name, &args)
+        self.invoke(frame, first, command, name, &args)
     }
 
-    fn invoke(&self, frame: &Frame<'_>, node: &Expr, name: &str, args: &[Value]) -> Eval {
+    /// Calls a function; `call` is what a failed call is shown as, `node` what a wrong one is.
+    fn invoke(
+        &self,
+        frame: &Frame<'_>,
+        node: &Expr,
+        call: &dyn std::fmt::Display,
+        name: &str,
+        args: &[Value],
+    ) -> Eval {
         let failed = |text: String| {
-            let arity = text.starts_with("wrong number of args for");
-            let text = if arity { text } else { format!("error calling {name}: {text}") };
-            self.fail(frame, node.pos, node, &text)
+            if text.starts_with("wrong ") || text.starts_with("invalid value; expected") {
+                return self.fail(frame, node.pos, node, &text);
+            }
+            self.fail(frame, node.pos, call, &format!("error calling {name}: {text}"))
         };
         if let Some(func) = self.funcs.get(name) {
             arity(name, args.len(), func.min, func.max).map_err(failed)?;

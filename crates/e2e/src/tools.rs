@@ -1,11 +1,8 @@
 //! Where the programs are: ours under `target/`, the originals from the system.
 //!
-//! Each finder gives `None` after printing `SKIPPED: …`, which is also noted in
-//! `target/e2e/skipped.txt` for `cargo xtask test` to count.
+//! Each finder gives `None` after printing `SKIPPED: …`, which `cargo xtask test` counts.
 
 use std::env;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The repository.
@@ -19,15 +16,10 @@ pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Says, and notes, that something was not tested.
+/// Says that something was not tested.
 #[expect(clippy::print_stdout, reason = "test runners show what tests print")]
 pub fn skipped(what: &str) {
     println!("SKIPPED: {what}");
-    let directory = target_directory().join("e2e");
-    drop(std::fs::create_dir_all(&directory));
-    if let Ok(mut file) = File::options().create(true).append(true).open(directory.join("skipped.txt")) {
-        drop(writeln!(file, "{what}"));
-    }
 }
 
 fn built(variable: &str, name: &str) -> Option<PathBuf> {

@@ -9,24 +9,24 @@ use e2e::program::{Program, test_directory};
 use e2e::{free_port, http, prometheus, tools, wait_for};
 
 /// Longest wait for something that follows a scrape or a rule evaluation.
-pub const SOON: Duration = Duration::from_secs(40);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// `127.0.0.1` and a free port.
-pub fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
 /// `vigie run` with its three addresses.
-pub struct Stack {
-    pub program: Program,
-    pub prometheus: String,
-    pub alertmanager: String,
-    pub dashboards: String,
+pub(crate) struct Stack {
+    pub(crate) program: Program,
+    pub(crate) prometheus: String,
+    pub(crate) alertmanager: String,
+    pub(crate) dashboards: String,
 }
 
 impl Stack {
     /// Runs the files in `directory`; ready when all three listen.
-    pub fn start(vigie: &Path, directory: &Path, alertmanager: &str) -> Self {
+    pub(crate) fn start(vigie: &Path, directory: &Path, alertmanager: &str) -> Self {
         let (prometheus, alertmanager, dashboards) =
             (free_address(), alertmanager.to_owned(), free_address());
         let mut command = Command::new(vigie);
@@ -44,13 +44,13 @@ impl Stack {
 }
 
 /// The Real Estate Scraper on a free port, with visitors.
-pub struct Application {
-    pub _program: Program,
-    pub address: String,
+pub(crate) struct Application {
+    pub(crate) _program: Program,
+    pub(crate) address: String,
 }
 
 impl Application {
-    pub fn start(binary: &Path, directory: &Path) -> Self {
+    pub(crate) fn start(binary: &Path, directory: &Path) -> Self {
         let address = free_address();
         let mut command = Command::new(binary);
         command.args(["--listen", &address, "--sites-listen", "127.0.0.1:0"]);
@@ -62,23 +62,23 @@ impl Application {
     }
 
     /// The switch that makes errors rise.
-    pub fn set_broken(&self, on: bool) {
+    pub(crate) fn set_broken(&self, on: bool) {
         let answer = http::post(&self.address, &format!("/admin/break?on={on}"), "text/plain", b"").unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 }
 
 /// The reference user's directory with quick intervals, all ports replaced.
-pub struct Quickened {
-    pub directory: PathBuf,
-    pub application: Application,
+pub(crate) struct Quickened {
+    pub(crate) directory: PathBuf,
+    pub(crate) application: Application,
     /// Where `alertmanager` is to listen.
-    pub alertmanager: String,
+    pub(crate) alertmanager: String,
 }
 
 impl Quickened {
     /// `alertmanager_edits` go to `alertmanager.yml`.
-    pub fn prepare(name: &str, real_estate: &Path, alertmanager_edits: &[(&str, &str)]) -> Self {
+    pub(crate) fn prepare(name: &str, real_estate: &Path, alertmanager_edits: &[(&str, &str)]) -> Self {
         let directory = test_directory(name);
         let application = Application::start(real_estate, &directory);
         let alertmanager = free_address();
@@ -109,21 +109,21 @@ impl Quickened {
 }
 
 /// A Prometheus server, ours or the original: both take the same flags.
-pub struct Server {
-    pub program: Program,
-    pub address: String,
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) address: String,
 }
 
 impl Server {
     /// `vigie prometheus` with the configuration `DIRECTORY/FILE`.
-    pub fn ours(vigie: &Path, directory: &Path, file: &str) -> Self {
+    pub(crate) fn ours(vigie: &Path, directory: &Path, file: &str) -> Self {
         let mut command = Command::new(vigie);
         command.arg("prometheus");
         Self::start("vigie", command, directory, file)
     }
 
     /// The original with the same.
-    pub fn original(prometheus: &Path, directory: &Path, file: &str) -> Self {
+    pub(crate) fn original(prometheus: &Path, directory: &Path, file: &str) -> Self {
         Self::start("prometheus", Command::new(prometheus), directory, file)
     }
 
@@ -138,7 +138,7 @@ impl Server {
     }
 
     /// Waits until `expression` has at least one series.
-    pub fn wait_for_series(&self, expression: &str) {
+    pub(crate) fn wait_for_series(&self, expression: &str) {
         wait_for(&format!("{expression} on {}", self.address), SOON, || {
             let vector = prometheus::vector(&prometheus::query(&self.address, expression, None)?)?;
             anyhow::ensure!(!vector.is_empty(), "no series; log:\n{}", self.program.log());
@@ -148,7 +148,7 @@ impl Server {
 }
 
 /// A `prometheus.yml` with one job: every `interval`, `target`, further lines of the job indented by 4.
-pub fn one_job(interval: &str, job: &str, target: &str, more: &str) -> String {
+pub(crate) fn one_job(interval: &str, job: &str, target: &str, more: &str) -> String {
     format!(
         "global:\n  scrape_interval: {interval}\n  scrape_timeout: {interval}\n  evaluation_interval: {interval}\n\
          scrape_configs:\n  - job_name: {job}\n    static_configs:\n      - targets: ['{target}']\n{more}"

@@ -1,6 +1,6 @@
 //! The stack as its users run it: real programs, real ports, real peers.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this binary is tests")]
+#![expect(clippy::unwrap_used, reason = "all of this binary is tests")]
 
 mod alerting;
 mod bad_bodies;

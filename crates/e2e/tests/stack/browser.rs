@@ -1,0 +1,44 @@
+//! The four dashboards in a headless browser: what only a browser can show.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::ensure;
+use e2e::program::Program;
+use e2e::{prometheus, tools, wait_for};
+
+use crate::support::{Quickened, SOON, Stack};
+
+#[test]
+fn the_dashboards_draw_their_series() {
+    let (Some(vigie), Some(real_estate), Some(node), Some(chromium)) =
+        (tools::vigie(), tools::real_estate(), tools::node(), tools::chromium())
+    else {
+        return;
+    };
+    let script = tools::root().join("ui/e2e/dashboards.mjs");
+    if !script.is_file() || !tools::root().join("ui/node_modules").is_dir() {
+        tools::skipped("no ui/e2e/dashboards.mjs, or ui/node_modules not installed");
+        return;
+    }
+    let quickened = Quickened::prepare("browser", &real_estate, &[]);
+    let stack = Stack::start(&vigie, &quickened.directory, &quickened.alertmanager);
+    wait_for("some samples to draw", SOON, || {
+        ensure!(
+            prometheus::number(&stack.prometheus, "count_over_time(up{job=\"real-estate-api\"}[1m])")?
+                >= 10.0
+        );
+        Ok(())
+    });
+    let screenshots = quickened.directory.join("screenshots");
+    std::fs::create_dir_all(&screenshots).unwrap();
+    let mut command = Command::new(node);
+    command.arg(script).current_dir(tools::root().join("ui"));
+    command.env("VIGIE_PROMETHEUS_URL", format!("http://{}", stack.prometheus));
+    command.env("VIGIE_DASHBOARDS_URL", format!("http://{}", stack.dashboards));
+    command.env("VIGIE_USER", "admin").env("VIGIE_PASSWORD", "admin");
+    command.env("CHROMIUM_PATH", chromium).env("SCREENSHOT_DIR", &screenshots);
+    let mut browser = Program::start("browser", &mut command, &quickened.directory);
+    let status = browser.wait(Duration::from_secs(180));
+    assert!(status.success(), "{status}:\n{}", browser.log());
+}

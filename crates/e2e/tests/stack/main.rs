@@ -1,0 +1,13 @@
+//! The stack as its users run it: real programs, real ports, real peers.
+
+#![expect(clippy::unwrap_used, reason = "all of this binary is tests")]
+
+mod alerting;
+mod bad_bodies;
+mod browser;
+mod configuration;
+mod exporters;
+mod guide;
+mod original;
+mod restart;
+mod support;

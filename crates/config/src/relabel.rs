@@ -184,7 +184,10 @@ impl Encode for RelabelAction {
 }
 
 impl RelabelConfig {
-    fn check(&mut self, map: &SectionMap<'_>, _: &mut Context<'_>) {
+    fn check(&mut self, map: &SectionMap<'_>, cx: &mut Context<'_>) {
+        if map.peek("action").is_some_and(Node::is_null) {
+            cx.error(map.place_of("action"), "relabel action cannot be empty");
+        }
         // Written without a value it means the empty expression, as upstream.
         if map.peek("regex").is_some_and(Node::is_null) {
             self.regex = RelabelRegex::new("").expect("a valid expression");

@@ -96,8 +96,7 @@ impl ByteSize {
             let number: f64 = number.parse().map_err(|_| invalid())?;
             let scale = match unit {
                 "B" => 1,
-                "" => return Err(format!("units: missing unit in {text}")),
-                _ => SIZE_UNITS
+                                _ => SIZE_UNITS
                     .iter()
                     .find(|(u, _)| {
                         unit.strip_prefix(u).is_some_and(|end| matches!(end, "B" | "iB"))
@@ -261,7 +260,7 @@ impl Decode for ConfigUrl {
         match url::Url::parse(&text) {
             Ok(_) => Some(Self(text)),
             // Go's parser takes what is only a path; whoever needs a host says so.
-            Err(url::ParseError::RelativeUrlWithoutBase) => Some(Self(text)),
+            Err(url::ParseError::RelativeUrlWithoutBase | url::ParseError::EmptyHost) => Some(Self(text)),
             Err(e) => {
                 cx.error(node.place, format!("parse {text:?}: {e}"));
                 None

@@ -35,7 +35,7 @@ impl Section for DiscoveryConfigs {
 
     fn read(&mut self, map: &mut SectionMap<'_>, cx: &mut Context<'_>) {
         for key in table::all_keys() {
-            map.no_nulls(key, &format!("empty or null section in {}", key.trim_end_matches('s')), cx);
+            map.no_nulls(key, &format!("empty or null section in {key}"), cx);
         }
         map.read("static_configs", &mut self.static_configs, cx);
         map.read("file_sd_configs", &mut self.file_sd_configs, cx);

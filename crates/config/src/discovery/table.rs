@@ -478,7 +478,7 @@ fn consul(v: &View<'_>) -> Option<String> {
 }
 
 fn oci(v: &View<'_>) -> Option<String> {
-    v.one_of("auth", &["api_key", "instance_principal"], "oci SD configuration: unknown authentication method {q}, must be one of: api_key, instance_principal")
+    v.one_of("auth", &["api_key", "instance_principal"], r#"oci_sd: unknown auth method {q}, expected "api_key" or "instance_principal""#)
 }
 
 fn marathon(v: &View<'_>) -> Option<String> {

@@ -219,6 +219,13 @@ impl Builder {
     fn event(&mut self, event: Event<'_>, place: Place) -> Result<bool, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if tag.as_ref().is_some_and(|t| t.core_suffix() == Some("binary")) {
+                    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"+/=\n ".contains(&b);
+                    return Err(match text.bytes().all(alphabet) {
+                        true => "yaml: !!binary values are not taken; write the text itself".to_owned(),
+                        false => "yaml: !!binary value contains invalid base64 data".to_owned(),
+                    });
+                }
                 let forced = tag.as_ref().and_then(|t| t.core_suffix().map(|s| s == "str")).unwrap_or(false);
                 let plain = style == ScalarStyle::Plain && !forced;
                 // The parser stands "~" for a value that is not there.

@@ -243,7 +243,7 @@ fn leaves_over_many_series_are_computed_in_one_order() {
     }
     let again = leaf(&store, "up", RangeFn::Last, 2000, grid);
     assert_eq!(rows, again);
-    let counts = leaf(&store, "up", RangeFn::CountOverTime, 60_000, Grid::instant(NOW + 60_000));
+    let counts = leaf(&store, "up", RangeFn::CountOverTime, 60_001, Grid::instant(NOW + 60_000));
     assert_eq!(counts[0].1, [Some(30.0)]);
     assert_eq!(counts[1].1, [Some(25.0)]);
     assert_eq!(counts[2].1, [Some(29.0)]);

@@ -191,7 +191,8 @@ impl ChunkFiles {
         let current = match &mut self.current {
             Some(current) => current,
             None => {
-                let current = create(&self.dir, self.next, self.max_bytes.max(len + HEADER_LEN as u64), &self.faults)?;
+                let current =
+                    create(&self.dir, self.next, self.max_bytes.max(len + HEADER_LEN as u64), &self.faults)?;
                 self.next += 1;
                 self.current.insert(current)
             }
@@ -213,7 +214,8 @@ impl ChunkFiles {
             let at = start + offset as u64;
             current.offsets.push(at);
             let offset = usize::try_from(at).expect("within a map");
-            let item = item_at(&current.map, offset, usize::try_from(current.info.len).expect("within a map"));
+            let item =
+                item_at(&current.map, offset, usize::try_from(current.info.len).expect("within a map"));
             items.extend(item.map(|(item, _)| item));
         }
         Ok((current.info.number, items))
@@ -312,8 +314,7 @@ fn open_file(dir: &Path, number: u32) -> Result<Opened, Error> {
     let failed = |e| Error::io(format!("chunk file {number}: open"), e);
     let file = std::fs::File::open(path(dir, number)).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
-    let mut opened =
-        Opened { info: FileInfo { number, len, maxt: i64::MIN }, items: vec![], damaged: 0 };
+    let mut opened = Opened { info: FileInfo { number, len, maxt: i64::MIN }, items: vec![], damaged: 0 };
     let size = usize::try_from(len).unwrap_or(usize::MAX);
     if size < HEADER_LEN {
         opened.damaged = 1;

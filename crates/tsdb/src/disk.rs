@@ -95,7 +95,11 @@ pub(crate) mod test {
         }
 
         pub(super) fn check_sync(&self) -> io::Result<()> {
-            if self.inner.fail_sync.load(Ordering::SeqCst) { Err(io::Error::other("injected")) } else { Ok(()) }
+            if self.inner.fail_sync.load(Ordering::SeqCst) {
+                Err(io::Error::other("injected"))
+            } else {
+                Ok(())
+            }
         }
     }
 }

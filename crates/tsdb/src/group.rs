@@ -11,9 +11,9 @@ use model::LabelSet;
 use parking_lot::RwLock;
 use storage::ABSENT;
 
-use crate::segment::{ColumnReader, Damaged, Segment, SegmentBuilder, Verified};
-use crate::mmap::Blob;
 use crate::MAX_CHUNK_ROWS;
+use crate::mmap::Blob;
+use crate::segment::{ColumnReader, Damaged, Segment, SegmentBuilder, Verified};
 
 /// A slot whose definition was lost with a damaged record.
 pub(crate) const LOST: u32 = u32::MAX;
@@ -122,10 +122,6 @@ impl State {
         self.raw.clear();
     }
 
-    pub(crate) fn piece_rows(&self) -> usize {
-        self.pieces.iter().map(|p| p.meta.rows as usize).sum()
-    }
-
     /// Oldest and newest row.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
         let segments = || self.sealed.iter().map(|(_, s)| s).chain(&self.pieces);
@@ -154,7 +150,12 @@ impl State {
 
 /// Joins the first pieces of a group into one segment, as many as make up `seal_samples` rows. Returns the segment and how
 /// many pieces it took. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
-pub(crate) fn join(id: u32, pieces: &[Segment], seal_samples: usize, damaged: &mut u64) -> (Vec<u8>, crate::segment::Meta, usize) {
+pub(crate) fn join(
+    id: u32,
+    pieces: &[Segment],
+    seal_samples: usize,
+    damaged: &mut u64,
+) -> (Vec<u8>, crate::segment::Meta, usize) {
     let mut take = 0;
     let mut rows = 0;
     for piece in pieces {

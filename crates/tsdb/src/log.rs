@@ -76,7 +76,14 @@ impl Log {
         faults: &Faults,
     ) -> Result<Self, Error> {
         let current = create(dir, next, faults)?;
-        Ok(Self { dir: dir.to_owned(), segment_bytes, faults: faults.clone(), current, older, failed_syncs: 0 })
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment_bytes,
+            faults: faults.clone(),
+            current,
+            older,
+            failed_syncs: 0,
+        })
     }
 
     /// Makes room for a record of `len` bytes, in a new segment if need be, and returns the number of the segment that
@@ -161,10 +168,6 @@ impl Log {
 
     pub(crate) fn segments(&self) -> usize {
         self.older.len() + 1
-    }
-
-    pub(crate) fn current_number(&self) -> u32 {
-        self.current.number
     }
 }
 

@@ -14,7 +14,7 @@ use crate::bytes::{put_bytes, put_varint};
 use crate::chunkfile::{Batch, Item};
 use crate::group::{Group, LOST, State, join};
 use crate::loose::{LooseChunk, LooseCodec};
-use crate::record::{self, kind};
+use crate::record::kind;
 use crate::segment::SegmentBuilder;
 use crate::store::count;
 use crate::{Store, checkpoint};
@@ -118,7 +118,10 @@ impl Store {
     fn append_chunks(&self, batch: &Batch, expected: usize) -> Result<(u32, Vec<Item>), Error> {
         let (file, items) = self.chunks.lock().append(batch)?;
         if items.len() != expected {
-            return Err(Error::new(ErrorKind::Corrupt, format!("chunk file {file}: what was written reads differently")));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("chunk file {file}: what was written reads differently"),
+            ));
         }
         Ok((file, items))
     }
@@ -208,7 +211,8 @@ impl Store {
         let index = self.index.read();
         // Pairs that no series has any more are left out, so numbers are given anew.
         let mut numbers = vec![LOST; index.pairs.count() as usize];
-        let used: Vec<u32> = (0..index.pairs.count()).filter(|&id| !index.pairs.postings(id).is_empty()).collect();
+        let used: Vec<u32> =
+            (0..index.pairs.count()).filter(|&id| !index.pairs.postings(id).is_empty()).collect();
         for (portion, ids) in used.chunks(PER_RECORD).enumerate() {
             let first = portion * PER_RECORD;
             writer.frame(kind::PAIRS, |out| {
@@ -262,7 +266,8 @@ impl Store {
                 let n = (ts.len() - start).min(crate::MAX_CHUNK_ROWS);
                 let end = start + n;
                 let last = end == ts.len();
-                let (at, bits) = if last { (last_ts, last_bits) } else { (ts[end - 1], values[end - 1].to_bits()) };
+                let (at, bits) =
+                    if last { (last_ts, last_bits) } else { (ts[end - 1], values[end - 1].to_bits()) };
                 writer.frame(kind::LOOSE, |out| {
                     put_varint(out, u64::from(id));
                     out.extend_from_slice(&at.to_le_bytes());
@@ -361,7 +366,7 @@ fn write_group(
             *o = state.raw.cell(row, slot);
         }
     });
-    writer.frame(record::kind::PIECE, |out| {
+    writer.frame(kind::PIECE, |out| {
         meta.put(out);
         out.extend_from_slice(&body);
     })

@@ -153,7 +153,12 @@ impl Recovery {
                 _ => None,
             };
             if read.is_none() {
-                tracing::error!(checkpoint = checkpoint.log_number, kind, offset = range.start, "checkpoint: odd record");
+                tracing::error!(
+                    checkpoint = checkpoint.log_number,
+                    kind,
+                    offset = range.start,
+                    "checkpoint: odd record"
+                );
                 self.damaged += 1;
             }
         }
@@ -319,7 +324,12 @@ impl Recovery {
             tracing::warn!(segment = number, offset, bytes = rest, "log: torn end cut off");
             self.torn_bytes += rest;
         } else {
-            tracing::error!(segment = number, offset, bytes = rest, "log: damaged record, the segment's rest is lost");
+            tracing::error!(
+                segment = number,
+                offset,
+                bytes = rest,
+                "log: damaged record, the segment's rest is lost"
+            );
             self.damaged += 1;
         }
         if newest {

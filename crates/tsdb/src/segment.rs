@@ -121,7 +121,8 @@ impl SegmentBuilder {
                 column(slot, &mut self.column);
                 let start = self.block.len();
                 self.values.encode(&self.column, &mut self.block);
-                let len = u16::try_from(self.block.len() - start).expect("MAX_CHUNK_ROWS doubles and their runs fit");
+                let len = u16::try_from(self.block.len() - start)
+                    .expect("MAX_CHUNK_ROWS doubles and their runs fit");
                 let at = (slot - first) as usize * 2;
                 self.block[at..at + 2].copy_from_slice(&len.to_le_bytes());
             }
@@ -195,7 +196,12 @@ impl ColumnReader {
         self.values.decode(chunk, out).ok_or(Damaged("chunk does not decode"))
     }
 
-    fn block<'a>(&self, segment: &'a Segment, block: usize, verified: &mut Verified) -> Result<&'a [u8], Damaged> {
+    fn block<'a>(
+        &self,
+        segment: &'a Segment,
+        block: usize,
+        verified: &mut Verified,
+    ) -> Result<&'a [u8], Damaged> {
         let meta = &segment.meta;
         let table_at = meta.ts_len as usize;
         let blocks_at = table_at + meta.table_len();

@@ -20,7 +20,10 @@ impl Store {
         let loose = self.loose.read();
         let of_loose = loose.series.values().filter_map(crate::loose::LooseSeries::bounds);
         of_groups.chain(of_loose).fold(None, |all: Option<TimeRange>, (mint, maxt)| {
-            Some(all.map_or(TimeRange { mint, maxt }, |a| TimeRange { mint: a.mint.min(mint), maxt: a.maxt.max(maxt) }))
+            Some(all.map_or(TimeRange { mint, maxt }, |a| TimeRange {
+                mint: a.mint.min(mint),
+                maxt: a.maxt.max(maxt),
+            }))
         })
     }
 }
@@ -31,7 +34,9 @@ impl StoreStatus for Store {
         let of_groups: u64 = self.all_groups().iter().map(|g| g.state.read().chunks()).sum();
         let of_loose: u64 = {
             let loose = self.loose.read();
-            let of = |s: &crate::loose::LooseSeries| s.pieces.len() + s.sealed.len() + usize::from(!s.ts.is_empty());
+            let of = |s: &crate::loose::LooseSeries| {
+                s.pieces.len() + s.sealed.len() + usize::from(!s.ts.is_empty())
+            };
             loose.series.values().map(|s| of(s) as u64).sum()
         };
         let (num_series, num_label_pairs) = {

@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use hashbrown::HashMap;
 use model::{LabelSet, TimestampMs};
 use parking_lot::{Mutex, RwLock};
-use storage::{
-    AppendReport, Error, ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSample, Slot,
-};
+use storage::{AppendReport, Error, ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSample, Slot};
 
 use crate::StoreOptions;
 use crate::chunkfile::ChunkFiles;
@@ -210,10 +208,9 @@ impl Store {
                 Some(series) => series,
                 None => {
                     let series = next;
-                    next = next
-                        .checked_add(1)
-                        .filter(|&n| n < u32::MAX)
-                        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the index is full: 2^32 series"))?;
+                    next = next.checked_add(1).filter(|&n| n < u32::MAX).ok_or_else(|| {
+                        Error::new(ErrorKind::Unsupported, "the index is full: 2^32 series")
+                    })?;
                     fresh.insert(labels, series);
                     new.push((series, labels));
                     series

@@ -16,7 +16,13 @@ fn index(sets: &[LabelSet]) -> Index {
 #[test]
 fn sets_are_found_returned_and_forgotten() {
     let sets: Vec<LabelSet> = (0..300)
-        .map(|i: u32| LabelSet::from_pairs([("__name__", "m".into()), ("i", i.to_string()), ("z", "y".repeat(i as usize))]))
+        .map(|i: u32| {
+            LabelSet::from_pairs([
+                ("__name__", "m".into()),
+                ("i", i.to_string()),
+                ("z", "y".repeat(i as usize)),
+            ])
+        })
         .collect();
     let mut index = index(&sets);
     for (i, set) in (0..).zip(&sets) {

@@ -11,9 +11,14 @@ use crate::Store;
 
 impl Store {
     /// The series that match and have a sample in the range, by the granularity of groups. `None` stands for all.
-    fn meta_selected(&self, request: &MetaRequest, ctx: &QueryContext) -> Result<Option<RoaringBitmap>, Error> {
+    fn meta_selected(
+        &self,
+        request: &MetaRequest,
+        ctx: &QueryContext,
+    ) -> Result<Option<RoaringBitmap>, Error> {
         ctx.check()?;
-        let covered = self.bounds().is_none_or(|b| request.range.mint <= b.mint && b.maxt <= request.range.maxt);
+        let covered =
+            self.bounds().is_none_or(|b| request.range.mint <= b.mint && b.maxt <= request.range.maxt);
         if covered && request.matcher_sets.is_empty() {
             return Ok(None);
         }
@@ -48,7 +53,11 @@ impl Store {
         Ok(Some(kept))
     }
 
-    pub(super) fn meta_series(&self, request: &MetaRequest, ctx: &QueryContext) -> Result<Vec<LabelSet>, Error> {
+    pub(super) fn meta_series(
+        &self,
+        request: &MetaRequest,
+        ctx: &QueryContext,
+    ) -> Result<Vec<LabelSet>, Error> {
         let selected = self.meta_selected(request, ctx)?;
         let index = self.index.read();
         let selected = selected.as_ref().unwrap_or(index.live());
@@ -63,7 +72,11 @@ impl Store {
         Ok(sets)
     }
 
-    pub(super) fn meta_label_names(&self, request: &MetaRequest, ctx: &QueryContext) -> Result<Vec<String>, Error> {
+    pub(super) fn meta_label_names(
+        &self,
+        request: &MetaRequest,
+        ctx: &QueryContext,
+    ) -> Result<Vec<String>, Error> {
         let selected = self.meta_selected(request, ctx)?;
         let index = self.index.read();
         let mut names: BTreeSet<&str> = BTreeSet::new();

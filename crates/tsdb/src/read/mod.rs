@@ -196,9 +196,9 @@ impl Store {
 
 fn held(batch: &LeafBatch) -> usize {
     match &batch.data {
-        LeafData::Grid(grid) => {
-            (0..grid.rows()).map(|r| grid.row(r).1.iter().map(|w| w.count_ones() as usize).sum::<usize>()).sum()
-        }
+        LeafData::Grid(grid) => (0..grid.rows())
+            .map(|r| grid.row(r).1.iter().map(|w| w.count_ones() as usize).sum::<usize>())
+            .sum(),
         LeafData::Raw(raw) => raw.ts.len(),
     }
 }
@@ -215,7 +215,8 @@ impl LeafExecutor for Store {
         let mut cost = LeafCost { series: selected.len() as u64, samples: 0 };
         for group in selected.chunk_by(|a, b| a.0 == b.0) {
             let id = group[0].0;
-            let rows = *rows.entry(id).or_insert_with(|| self.group(id).map_or(0, |g| view::rows_in(&g, range)));
+            let rows =
+                *rows.entry(id).or_insert_with(|| self.group(id).map_or(0, |g| view::rows_in(&g, range)));
             cost.samples += rows * group.len() as u64;
         }
         let loose = self.loose.read();

@@ -78,9 +78,10 @@ impl LeafExecutor for Memory {
                     let mut raw = RawBlock { offsets: vec![0], ..RawBlock::default() };
                     let TimeRange { mint, maxt } = request.time_range();
                     for s in part {
-                        let live = s.ts.iter().zip(&s.values).filter(|(t, v)| {
-                            (mint..=maxt).contains(*t) && !model::is_stale(**v)
-                        });
+                        let live =
+                            s.ts.iter()
+                                .zip(&s.values)
+                                .filter(|(t, v)| (mint..=maxt).contains(*t) && !model::is_stale(**v));
                         let before = raw.ts.len();
                         live.for_each(|(t, v)| {
                             raw.ts.push(*t);

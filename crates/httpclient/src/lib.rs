@@ -1,1 +1,16 @@
-//! HTTP clients built from an http_config block: TLS, authorisation, proxies, redirects
+//! HTTP clients built from an HTTP client block: TLS, authorisation, proxies, redirects.
+//!
+//! [`Client`] is what scrapes, discoveries, Alertmanagers and receivers are spoken to with. It speaks HTTP/1.1 only
+//! (`enable_http2` is accepted and has no effect), keeps connections, reads secrets and certificates from their files when they
+//! are used, and bounds every reply in time and size. Secrets are never part of an error.
+
+mod auth;
+mod body;
+mod client;
+mod connect;
+mod error;
+mod proxy;
+mod tls;
+
+pub use client::{Client, ClientOptions, Limits};
+pub use error::{Error, ErrorKind};

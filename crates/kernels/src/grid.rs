@@ -72,6 +72,12 @@ impl Windows {
         self.bounds.iter().map(|&(lo, hi)| lo as usize..hi as usize)
     }
 
+    /// From the first window's first sample to the last window's last.
+    pub(crate) fn extent(&self) -> std::ops::Range<usize> {
+        let lo = self.bounds.first().map_or(0, |b| b.0 as usize);
+        lo..self.bounds.last().map_or(lo, |b| b.1 as usize)
+    }
+
     /// The number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -159,6 +165,62 @@ impl GridBlock {
         present[step / 64] |= 1 << (step % 64);
     }
 
+    /// Values and presence words of all rows, one after the other: `steps` values and `steps.div_ceil(64)` words each.
+    #[must_use]
+    pub fn cells(&self) -> (&[f64], &[u64]) {
+        (&self.values, &self.present)
+    }
+
+    /// As [`GridBlock::cells`], for writing. Bits past a row's last step must stay clear.
+    pub fn cells_mut(&mut self) -> (&mut [f64], &mut [u64]) {
+        (&mut self.values, &mut self.present)
+    }
+
+    /// Appends a row with these values and presence words, and returns its index.
+    ///
+    /// # Panics
+    /// When the slices do not have a row's length.
+    pub fn push(&mut self, values: &[f64], present: &[u64]) -> usize {
+        assert!(values.len() == self.steps && present.len() == self.steps.div_ceil(64), "a row's length");
+        let row = self.rows();
+        self.values.extend_from_slice(values);
+        self.present.extend_from_slice(present);
+        row
+    }
+
+    /// Appends the rows of `other`.
+    ///
+    /// # Panics
+    /// When the blocks have different numbers of steps.
+    pub fn append(&mut self, other: Self) {
+        assert!(self.steps == other.steps, "blocks on one grid");
+        if self.values.is_empty() {
+            *self = other;
+            return;
+        }
+        self.values.extend_from_slice(&other.values);
+        self.present.extend_from_slice(&other.present);
+    }
+
+    /// This block of one step with its values repeated on `steps` steps.
+    ///
+    /// # Panics
+    /// When the block has more than one step.
+    #[must_use]
+    pub fn broadcast(&self, steps: usize) -> Self {
+        assert!(self.steps == 1, "only one step can be repeated");
+        let mut wide = Self::new(self.rows(), steps);
+        for row in 0..self.rows() {
+            if let Some(v) = self.get(row, 0) {
+                let (values, present) = wide.row_mut(row);
+                values.fill(v);
+                present.fill(u64::MAX);
+                mask_tail(present, steps);
+            }
+        }
+        wide
+    }
+
     /// Whether a row has no value at all.
     #[must_use]
     pub fn is_row_empty(&self, row: usize) -> bool {
@@ -166,10 +228,17 @@ impl GridBlock {
     }
 }
 
+/// Clears the bits past the last of `steps` steps.
+pub fn mask_tail(present: &mut [u64], steps: usize) {
+    if let (Some(last), rest @ 1..) = (present.last_mut(), steps % 64) {
+        *last &= (1 << rest) - 1;
+    }
+}
+
 /// Whether bit `i` of a row's presence words is set.
 #[inline]
 #[must_use]
-fn bit(present: &[u64], i: usize) -> bool {
+pub fn bit(present: &[u64], i: usize) -> bool {
     present[i / 64] >> (i % 64) & 1 == 1
 }
 

@@ -6,9 +6,20 @@
 //! Shapes: a series is two slices of equal length, `ts` (ascending milliseconds) and `values`. A [`Grid`] is the
 //! list of evaluation times. A row of results has one `f64` per step and one presence bit per step.
 
+mod eval;
 mod grid;
+mod kahan;
+mod partial;
+mod quantile;
+mod rate;
+mod regression;
 
-pub use grid::{Grid, GridBlock, Windows};
+pub use eval::{eval_column, eval_window};
+pub use grid::{Grid, GridBlock, Windows, bit, mask_tail};
+pub use kahan::kahan_inc;
+pub use partial::{Avg, Count, Max, Min, Sum, Variance};
+pub use quantile::quantile;
+pub use regression::linear_regression;
 
 /// What a leaf computes per series and step.
 ///

@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_millis(total_ms))
 }
 
-/// Formats a duration as upstream prints it: `1h30m`, `15s`, `0s`; years, weeks and days only when they divide it.
+/// Formats a duration as upstream prints it: `1h30m`, `15s`, `0s`; years and weeks only when they divide it.
 ///
 /// Anything below a millisecond is left out.
 #[must_use]
@@ -73,7 +73,7 @@ pub fn format(duration: Duration) -> String {
     }
     let mut out = String::new();
     for (unit, len) in UNITS {
-        let exact_only = matches!(unit, "y" | "w" | "d");
+        let exact_only = matches!(unit, "y" | "w");
         if exact_only && ms % len != 0 {
             continue;
         }
@@ -101,7 +101,7 @@ mod tests {
             ("5m", 300_000, "5m"),
             ("1h", 3_600_000, "1h"),
             ("4d", 4 * 86_400_000, "4d"),
-            ("4d1h", 4 * 86_400_000 + 3_600_000, "97h"),
+            ("4d1h", 4 * 86_400_000 + 3_600_000, "4d1h"),
             ("14d", 14 * 86_400_000, "2w"),
             ("3w", 21 * 86_400_000, "3w"),
             ("10y", 3650 * 86_400_000, "10y"),

@@ -36,7 +36,7 @@ impl LabelSet {
     /// The value of `name`, or `None` where the set has no such label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        for (n, v) in self.iter() {
+        for (n, v) in self {
             match n.cmp(name) {
                 Ordering::Less => {}
                 Ordering::Equal => return Some(v),
@@ -128,7 +128,7 @@ impl LabelSet {
     #[must_use]
     pub fn upstream_hash(&self) -> u64 {
         let mut bytes = Vec::with_capacity(self.0.len());
-        for (n, v) in self.iter() {
+        for (n, v) in self {
             bytes.extend_from_slice(n.as_bytes());
             bytes.push(0xff);
             bytes.extend_from_slice(v.as_bytes());
@@ -142,7 +142,7 @@ impl LabelSet {
     pub fn fingerprint(&self) -> u64 {
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |b: u8| sum = (sum ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
-        for (n, v) in self.iter() {
+        for (n, v) in self {
             n.bytes().for_each(&mut add);
             add(0xff);
             v.bytes().for_each(&mut add);
@@ -251,9 +251,9 @@ impl fmt::Display for LabelSet {
                 f.write_str(", ")?;
             }
             if is_valid_label_name(n) {
-                f.write_str(n)?
+                f.write_str(n)?;
             } else {
-                f.write_str(&crate::float::go_quote(n))?
+                f.write_str(&crate::float::go_quote(n))?;
             }
             f.write_str("=")?;
             f.write_str(&crate::float::go_quote(v))?;

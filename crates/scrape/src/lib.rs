@@ -1,1 +1,23 @@
-//! Relabelling, target pools, scrape loops and the row path
+//! Scraping: relabelling, target pools, scrape loops and the row path.
+//!
+//! [`Manager`] keeps one pool per scrape config and one loop per target. A loop fetches a body, and the row path
+//! (`ingest`) turns it into one dense row of values by walking it against what the last body looked like; [`storage::RowAppender`]
+//! takes the row. Relabelling, target building, schedule and ingestion are synchronous and deterministic; only `task` and
+//! `manager` know sockets and clocks.
+
+pub mod ingest;
+mod lines;
+mod manager;
+mod metadata;
+mod pool;
+pub mod relabel;
+mod sample;
+mod schedule;
+mod stats;
+mod target;
+mod task;
+
+pub use manager::{Manager, ManagerOptions};
+pub use metadata::{MetadataStore, MetricMetadata};
+pub use stats::{Stats, StatsSnapshot};
+pub use target::{DroppedTarget, Health, TargetError, TargetGroup, TargetStatus};

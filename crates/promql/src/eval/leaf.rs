@@ -1,0 +1,527 @@
+//! Leaves: selectors and functions of ranges, asked of the store as a whole and handed on batch by batch.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use kernels::{Grid, GridBlock, RangeFn, Windows, eval_column, eval_window, linear_regression};
+use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
+use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
+
+use super::block::{Block, RESERVED};
+use super::{Evaluator, Out};
+use crate::error::QueryError;
+use crate::parser::{RangeModifier, Span};
+use crate::plan::{Node, RangeNode, Selector, Source, Window};
+
+/// Takes parts of a vector as they come.
+pub(crate) type Sink<'a> = dyn FnMut(Block) -> Result<(), QueryError> + 'a;
+
+/// Whether the taker of a stream looks at the reserved labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Exact,
+    /// They may stay where they should be dropped, which saves building label sets.
+    Irrelevant,
+}
+
+impl Evaluator<'_> {
+    /// Evaluates a node that yields an instant vector, in parts where it is a leaf.
+    pub(crate) fn stream(
+        &self,
+        node: &Node,
+        grid: &Grid,
+        names: Names,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        match node {
+            Node::Select(selector) => self.select(selector, RangeFn::Last, grid, sink),
+            Node::SelectTime(selector) => {
+                let mut whole = Block::new(grid.steps);
+                self.select(selector, RangeFn::LastTimestamp, grid, &mut |part| {
+                    whole.append(part);
+                    Ok(())
+                })?;
+                whole.drop_names(self.delayed_name_removal);
+                self.settle(&mut whole)?;
+                sink(whole)
+            }
+            Node::Window(window) => self.window(window, grid, names, sink),
+            other => sink(self.eval(other, grid)?.vector()?),
+        }
+    }
+
+    fn select(
+        &self,
+        selector: &Selector,
+        f: RangeFn,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        if selector.modifier != RangeModifier::None {
+            return Err(unsupported_modifier());
+        }
+        let at = (selector.at_ms, selector.offset_ms);
+        self.run_range(&selector.matchers, f, self.lookback_ms, at, grid, sink)
+    }
+
+    /// Runs a leaf with a function. `@` and `offset` are folded into the grid.
+    fn run_range(
+        &self,
+        matchers: &[Matcher],
+        f: RangeFn,
+        range_ms: i64,
+        (at_ms, offset_ms): (Option<i64>, i64),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let shifted = shift(grid, at_ms, offset_ms);
+        let request =
+            LeafRequest { matchers: matchers.to_vec(), op: LeafOp::Range(f), range_ms, grid: shifted };
+        self.run(&request, &mut |batch| match batch.data {
+            LeafData::Grid(cells) => {
+                let block = Block::from_parts(batch.labels, cells);
+                sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
+            }
+            LeafData::Raw(_) => Err(wrong_batch()),
+        })
+    }
+
+    /// Runs a leaf; an error of `take` ends it and is returned.
+    fn run(
+        &self,
+        request: &LeafRequest,
+        take: &mut dyn FnMut(LeafBatch) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut own = None;
+        let mut sink = |batch: LeafBatch| {
+            take(batch).map_err(|e| {
+                own = Some(e);
+                storage::Error::new(storage::ErrorKind::Cancelled, "the evaluation ended the leaf")
+            })
+        };
+        let result = self.store.run(request, &self.ctx, &mut sink);
+        match own {
+            Some(error) => Err(error),
+            None => Ok(result?),
+        }
+    }
+
+    /// A function of a range vector.
+    fn window(
+        &self,
+        window: &Window,
+        grid: &Grid,
+        names: Names,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        if window.name == "absent_over_time" {
+            return sink(self.absent_over_time(&window.range, grid)?);
+        }
+        let params = self.params(window, grid)?;
+        let mut after = AfterWindow::new(self, window, names);
+        let mut sink = |block: Block| {
+            let block = after.apply(block)?;
+            if !block.labels.is_empty() {
+                for ((_, span), q) in window.params.iter().zip(&params) {
+                    self.check_quantile(window.name, q, *span);
+                }
+            }
+            sink(block)
+        };
+        let RangeNode { source, range_ms, offset_ms, at_ms, .. } = &window.range;
+        if let Source::Selector { modifier: RangeModifier::Anchored | RangeModifier::Smoothed, .. } = source {
+            return Err(unsupported_modifier());
+        }
+        let constant = params.iter().all(|p| p.iter().all(|v| v.to_bits() == p[0].to_bits()));
+        // The prediction starts at the evaluation time, not at the end of a shifted window.
+        let shifted = at_ms.is_some() || *offset_ms != 0;
+        if !constant || (shifted && window.name == "predict_linear") {
+            return self.window_by_step(window, &params, grid, &mut sink);
+        }
+        let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
+        let f = range_fn(window.name, &first)?;
+        match source {
+            Source::Selector { matchers, .. } => {
+                self.run_range(matchers, f, *range_ms, (*at_ms, *offset_ms), grid, &mut sink)
+            }
+            Source::Subquery { node, step_ms } => {
+                let outer = shift(grid, *at_ms, *offset_ms);
+                let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &outer)? else {
+                    return Ok(());
+                };
+                let block = over_subquery(f, &inner, &inner_grid, &outer, *range_ms);
+                sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
+            }
+        }
+    }
+
+    fn params(&self, window: &Window, grid: &Grid) -> Result<Vec<Vec<f64>>, QueryError> {
+        window.params.iter().map(|(node, _)| self.eval(node, grid)?.scalar()).collect()
+    }
+
+    fn check_quantile(&self, name: &str, qs: &[f64], span: Span) {
+        if name == "quantile_over_time" {
+            for &q in qs.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+                self.notes.borrow_mut().invalid_quantile(q, span);
+            }
+        }
+    }
+
+    /// Step by step on raw samples, for parameters that differ between steps.
+    fn window_by_step(
+        &self,
+        window: &Window,
+        params: &[Vec<f64>],
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let RangeNode { range_ms, at_ms, offset_ms, .. } = &window.range;
+        let range_ms = *range_ms;
+        let ends = shift(grid, *at_ms, *offset_ms);
+        let fns: Vec<RangeFn> = (0..grid.steps)
+            .map(|i| range_fn(window.name, &params.iter().map(|p| p[i]).collect::<Vec<_>>()))
+            .collect::<Result<_, _>>()?;
+        self.raw(&window.range, grid, &mut |labels, ts, values| {
+            let windows: Vec<_> = Windows::new(ts, &ends, range_ms).iter().collect();
+            let mut block = Block::from_parts(vec![labels.clone()], GridBlock::new(1, grid.steps));
+            for (i, f) in fns.iter().enumerate() {
+                let w = windows[if at_ms.is_some() { 0 } else { i }].clone();
+                let (ts, values) = (&ts[w.clone()], &values[w]);
+                let value = match f {
+                    RangeFn::PredictLinear(_) if values.len() < 2 => None,
+                    RangeFn::PredictLinear(ahead) => {
+                        let (slope, intercept) = linear_regression(ts, values, grid.at(i));
+                        Some(slope * ahead + intercept)
+                    }
+                    f => {
+                        let end = ends.at(if at_ms.is_some() { 0 } else { i });
+                        eval_window(*f, ts, values, end, range_ms)
+                    }
+                };
+                if let Some(v) = value {
+                    block.cells.set(0, i, v);
+                }
+            }
+            block.retain_present();
+            if block.rows() == 0 { Ok(()) } else { sink(block) }
+        })
+    }
+
+    /// Hands on each series' samples of a range vector on all windows of `grid`.
+    pub(crate) fn raw(
+        &self,
+        range: &RangeNode,
+        grid: &Grid,
+        take: &mut dyn FnMut(&LabelSet, &[i64], &[f64]) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let RangeNode { source, range_ms, at_ms, offset_ms, .. } = range;
+        let ends = shift(grid, *at_ms, *offset_ms);
+        match source {
+            Source::Selector { modifier: RangeModifier::Anchored | RangeModifier::Smoothed, .. } => {
+                Err(unsupported_modifier())
+            }
+            Source::Selector { matchers, .. } => {
+                let matchers = matchers.clone();
+                let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
+                self.run(&request, &mut |batch| {
+                    let LeafData::Raw(RawBlock { offsets, ts, values }) = &batch.data else {
+                        return Err(wrong_batch());
+                    };
+                    self.ctx.hold(values.len())?;
+                    let result = batch
+                        .labels
+                        .iter()
+                        .zip(offsets.windows(2))
+                        .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]));
+                    self.ctx.release(values.len());
+                    result
+                })
+            }
+            Source::Subquery { node, step_ms } => {
+                let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &ends)? else {
+                    return Ok(());
+                };
+                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                for (row, labels) in inner.labels.iter().enumerate() {
+                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
+                    take(labels, &ts, &values)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Evaluates a subquery's inside on the grid that all windows ending on `outer` need; `None` where that is empty.
+    fn subquery(
+        &self,
+        node: &Node,
+        step_ms: Option<i64>,
+        range_ms: i64,
+        outer: &Grid,
+    ) -> Result<Option<(Grid, Block)>, QueryError> {
+        let step = step_ms.unwrap_or(self.default_subquery_step_ms).max(1);
+        let after = outer.start.saturating_sub(range_ms);
+        // The first multiple of the step after the first window's open start (division cuts towards zero).
+        let mut start = step * (after / step);
+        if start <= after {
+            start += step;
+        }
+        if start > outer.end() {
+            return Ok(None);
+        }
+        let grid = Grid::range(start, outer.end(), step);
+        let inner = match self.eval(node, &grid)? {
+            Out::Vector(block) => block,
+            Out::Scalar(values) => {
+                let mut block = Block::from_parts(vec![LabelSet::empty()], GridBlock::new(1, grid.steps));
+                values.iter().enumerate().for_each(|(i, v)| block.cells.set(0, i, *v));
+                block
+            }
+            Out::Text(_) => return Err(QueryError::execution("a subquery of a string")),
+        };
+        Ok(Some((grid, inner)))
+    }
+
+    /// A range vector at the root of an instant query.
+    pub(crate) fn range_root(
+        &self,
+        range: &RangeNode,
+        grid: &Grid,
+    ) -> Result<Vec<(LabelSet, Vec<(i64, f64)>)>, QueryError> {
+        let mut all = Vec::new();
+        if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
+            let outer = shift(grid, range.at_ms, range.offset_ms);
+            if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
+                self.finish(&mut inner)?;
+                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                for (row, labels) in inner.labels.iter().enumerate() {
+                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
+                    all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                }
+            }
+        } else {
+            self.raw(range, grid, &mut |labels, ts, values| {
+                // Until the result is sent: `raw` gives back only what the batch held.
+                self.ctx.hold(values.len())?;
+                all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                Ok(())
+            })?;
+        }
+        all.retain(|(_, samples): &(LabelSet, Vec<(i64, f64)>)| !samples.is_empty());
+        Ok(all)
+    }
+
+    /// 1 at each step where no series has a sample in the window.
+    fn absent_over_time(&self, range: &RangeNode, grid: &Grid) -> Result<Block, QueryError> {
+        let present = Window { name: "present_over_time", range: range.clone(), params: Vec::new() };
+        let mut any = vec![0_u64; grid.steps.div_ceil(64)];
+        self.window(&present, grid, Names::Irrelevant, &mut |block| {
+            union(&block, &mut any);
+            Ok(())
+        })?;
+        let labels = match &range.source {
+            Source::Selector { matchers, .. } => absent_labels(matchers),
+            Source::Subquery { .. } => LabelSet::empty(),
+        };
+        Ok(absent_block(labels, any, grid.steps))
+    }
+}
+
+/// Adds a block's presence to `any`.
+pub(crate) fn union(block: &Block, any: &mut [u64]) {
+    for row in 0..block.rows() {
+        any.iter_mut().zip(block.cells.row(row).1).for_each(|(a, b)| *a |= b);
+    }
+}
+
+/// The row of 1 at the steps that are not in `any`.
+pub(crate) fn absent_block(labels: LabelSet, mut any: Vec<u64>, steps: usize) -> Block {
+    any.iter_mut().for_each(|w| *w = !*w);
+    kernels::mask_tail(&mut any, steps);
+    let mut block = Block::new(steps);
+    if any.iter().any(|w| *w != 0) {
+        block.push(labels, false, &vec![1.0; steps], &any);
+    }
+    block
+}
+
+/// The labels that a selector matches by equality, once each: what the missing series would have.
+pub(crate) fn absent_labels(matchers: &[Matcher]) -> LabelSet {
+    let mut labels = model::LabelSetBuilder::default();
+    let mut seen = Vec::new();
+    for m in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+        if m.op == MatchOp::Equal && !seen.contains(&&m.name) {
+            labels.set(&m.name, &m.value);
+            seen.push(&m.name);
+        } else {
+            labels.remove(&m.name);
+        }
+    }
+    labels.build()
+}
+
+/// The times at which windows end: the grid moved by `offset`, or the one time of `@`.
+fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
+    match at_ms {
+        Some(at) => Grid { start: at.saturating_sub(offset_ms), step: grid.step, steps: 1 },
+        None => Grid { start: grid.start.saturating_sub(offset_ms), ..*grid },
+    }
+}
+
+/// The samples of a row as a column.
+fn compact(block: &Block, row: usize, grid: &Grid, ts: &mut Vec<i64>, values: &mut Vec<f64>) {
+    ts.clear();
+    values.clear();
+    let (cells, present) = block.cells.row(row);
+    for (i, v) in cells.iter().enumerate() {
+        if kernels::bit(present, i) {
+            ts.push(grid.at(i));
+            values.push(*v);
+        }
+    }
+}
+
+/// A range function over the rows of a subquery.
+fn over_subquery(f: RangeFn, inner: &Block, inner_grid: &Grid, outer: &Grid, range_ms: i64) -> Block {
+    let mut out = Block::new(outer.steps);
+    let (mut ts, mut values): (Vec<i64>, Vec<f64>) = (Vec::new(), Vec::new());
+    let mut last_ts = Vec::new();
+    let mut windows = Windows::default();
+    for row in 0..inner.rows() {
+        compact(inner, row, inner_grid, &mut ts, &mut values);
+        // Most rows have a value at every step, and so the same windows.
+        if windows.is_empty() || ts != last_ts {
+            windows = Windows::new(&ts, outer, range_ms);
+            last_ts.clone_from(&ts);
+        }
+        let to = out.cells.push_row();
+        let (cells, present) = out.cells.row_mut(to);
+        eval_column(f, &ts, &values, &windows, outer, range_ms, cells, present);
+        if out.cells.is_row_empty(to) {
+            out.cells.pop_row();
+        } else {
+            out.labels.push(inner.labels[row].clone());
+            out.drop_name.push(inner.drop_name[row]);
+        }
+    }
+    out
+}
+
+/// What is done with the rows of a range function: names, duplicates, hints.
+struct AfterWindow<'a> {
+    evaluator: &'a Evaluator<'a>,
+    window: &'a Window,
+    names: Names,
+    /// The label sets so far, where dropping names can make two of them equal.
+    seen: HashSet<LabelSet, RandomState>,
+    distinct: bool,
+    last_hinted: Option<LabelSet>,
+}
+
+impl<'a> AfterWindow<'a> {
+    fn new(evaluator: &'a Evaluator<'a>, window: &'a Window, names: Names) -> Self {
+        let one_name = |m: &Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+        let distinct = match &window.range.source {
+            Source::Selector { matchers, .. } => matchers.iter().any(one_name),
+            Source::Subquery { .. } => false,
+        };
+        Self { evaluator, window, names, seen: HashSet::default(), distinct, last_hinted: None }
+    }
+
+    fn apply(&mut self, mut block: Block) -> Result<Block, QueryError> {
+        if matches!(self.window.name, "rate" | "increase") {
+            self.hint_non_counters(&block);
+        }
+        let delayed = self.evaluator.delayed_name_removal;
+        if !matches!(self.window.name, "last_over_time" | "first_over_time") {
+            let typed = |l: &LabelSet| l.iter().any(|(n, _)| n != METRIC_NAME && RESERVED.contains(&n));
+            let distinct = self.distinct && !block.labels.iter().any(typed);
+            if delayed || self.names == Names::Exact || !distinct {
+                block.drop_names(delayed);
+            }
+            if !delayed && !distinct {
+                for labels in &block.labels {
+                    if !self.seen.insert(labels.clone()) {
+                        return Err(QueryError::same_labelset());
+                    }
+                }
+            }
+        } else if !delayed && block.has_duplicates() {
+            return Err(QueryError::same_labelset());
+        }
+        Ok(block)
+    }
+
+    fn hint_non_counters(&mut self, block: &Block) {
+        let mut notes = self.evaluator.notes.borrow_mut();
+        for labels in &block.labels {
+            let name = labels.metric_name();
+            if name.is_empty() || self.last_hinted.as_ref().is_some_and(|l| l.metric_name() == name) {
+                continue;
+            }
+            let span = self.window.range.span;
+            if self.evaluator.type_and_unit_labels {
+                let kind = labels.value("__type__");
+                if !matches!(kind, "counter" | "histogram") {
+                    notes.possible_non_counter_label(name, kind, span);
+                }
+            } else {
+                if !["_total", "_sum", "_count", "_bucket"].iter().any(|s| name.ends_with(s)) {
+                    notes.possible_non_counter(name, span);
+                }
+                self.last_hinted = Some(labels.clone());
+            }
+        }
+    }
+}
+
+/// The kernel of a function with its arguments.
+fn range_fn(name: &str, params: &[f64]) -> Result<RangeFn, QueryError> {
+    let param = |i: usize| params.get(i).copied().unwrap_or(f64::NAN);
+    Ok(match name {
+        "rate" => RangeFn::Rate,
+        "increase" => RangeFn::Increase,
+        "delta" => RangeFn::Delta,
+        "irate" => RangeFn::Irate,
+        "idelta" => RangeFn::Idelta,
+        "changes" => RangeFn::Changes,
+        "resets" => RangeFn::Resets,
+        "deriv" => RangeFn::Deriv,
+        "predict_linear" => RangeFn::PredictLinear(param(0)),
+        "avg_over_time" => RangeFn::AvgOverTime,
+        "sum_over_time" => RangeFn::SumOverTime,
+        "min_over_time" => RangeFn::MinOverTime,
+        "max_over_time" => RangeFn::MaxOverTime,
+        "count_over_time" => RangeFn::CountOverTime,
+        "last_over_time" => RangeFn::LastOverTime,
+        "first_over_time" => RangeFn::FirstOverTime,
+        "present_over_time" => RangeFn::PresentOverTime,
+        "stddev_over_time" => RangeFn::StddevOverTime,
+        "stdvar_over_time" => RangeFn::StdvarOverTime,
+        "quantile_over_time" => RangeFn::QuantileOverTime(param(0)),
+        "mad_over_time" => RangeFn::MadOverTime,
+        "ts_of_min_over_time" => RangeFn::TsOfMinOverTime,
+        "ts_of_max_over_time" => RangeFn::TsOfMaxOverTime,
+        "ts_of_first_over_time" => RangeFn::TsOfFirstOverTime,
+        "ts_of_last_over_time" => RangeFn::TsOfLastOverTime,
+        "double_exponential_smoothing" => {
+            let (smoothing, trend) = (param(0), param(1));
+            for (word, short, v) in [("smoothing", "sf", smoothing), ("trend", "tf", trend)] {
+                if v <= 0.0 || v >= 1.0 {
+                    return Err(QueryError::execution(format!(
+                        "invalid {word} factor. Expected: 0 < {short} < 1, got: {v:.6}"
+                    )));
+                }
+            }
+            RangeFn::DoubleExponentialSmoothing { smoothing, trend }
+        }
+        other => return Err(QueryError::execution(format!("unknown range function {other:?}"))),
+    })
+}
+
+fn unsupported_modifier() -> QueryError {
+    QueryError::execution("the modifiers anchored and smoothed are not supported yet")
+}
+
+fn wrong_batch() -> QueryError {
+    QueryError::execution("the store answered a leaf with the wrong kind of batch")
+}

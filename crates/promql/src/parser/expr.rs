@@ -1,0 +1,502 @@
+//! The grammar of expressions: precedence climbing over operators, with calls, aggregations and parentheses.
+//!
+//! Which words a syntax error gets ("in aggregation", "in offset, expected …") depends on the innermost construct that
+//! is open when the unexpected token comes; [`Parser::contexts`] is the stack of these. Parsing ends at the first
+//! syntax error. Errors of meaning are collected.
+
+use model::float::go_quote;
+
+use super::ast::{AggregateOp, BinaryOp, Cardinality, Expr, FillValues, Span, ValueType, VectorMatching};
+use super::error::{ParseError, ParseErrors};
+use super::functions::{Function, function};
+use super::lexer::Lexer;
+use super::literal::{parse_duration, parse_number, unquote};
+use super::token::{Keyword, Kind, Token};
+use super::{MAX_HEIGHT, MAX_NESTING, ParserOptions};
+
+/// Parsing cannot go on; the error is in [`Parser::errors`].
+#[derive(Debug)]
+pub(super) struct Stop;
+
+pub(super) type Parsed<T> = Result<T, Stop>;
+
+/// An expression and the height of its tree.
+pub(super) struct Tree {
+    pub(super) expr: Expr,
+    pub(super) height: usize,
+}
+
+pub(super) struct Parser<'a> {
+    query: &'a str,
+    lexer: Lexer<'a>,
+    pub(super) options: ParserOptions,
+    pub(super) errors: Vec<ParseError>,
+    lookahead: Option<Token>,
+    /// Context and expectation of error messages.
+    contexts: Vec<(&'static str, &'static str)>,
+    nesting: usize,
+}
+
+/// Stands for a function that does not exist while parsing goes on to find more errors.
+static UNKNOWN_FUNCTION: Function =
+    Function { name: "", arg_types: &[], variadic: -1, return_type: ValueType::Vector, experimental: false };
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(query: &'a str, options: ParserOptions) -> Self {
+        Self {
+            query,
+            lexer: Lexer::new(query),
+            options,
+            errors: Vec::new(),
+            lookahead: None,
+            contexts: Vec::new(),
+            nesting: 0,
+        }
+    }
+
+    pub(super) fn peek(&mut self) -> Token {
+        if let Some(token) = self.lookahead {
+            return token;
+        }
+        let token = self.lexer.next_token();
+        if token.kind == Kind::Error {
+            let message = self.lexer.error().unwrap_or_default().to_owned();
+            self.fail(token.span, message);
+        }
+        self.lookahead = Some(token);
+        token
+    }
+
+    pub(super) fn next(&mut self) -> Token {
+        let token = self.peek();
+        self.lookahead = None;
+        token
+    }
+
+    pub(super) fn take(&mut self, kind: Kind) -> Option<Token> {
+        (self.peek().kind == kind).then(|| self.next())
+    }
+
+    pub(super) fn source(&self) -> &'a str {
+        self.query
+    }
+
+    pub(super) fn text(&self, token: Token) -> &'a str {
+        &self.query[token.span.start..token.span.end]
+    }
+
+    /// Records an error without ending the parse.
+    pub(super) fn fail(&mut self, span: Span, message: impl Into<String>) {
+        self.errors.push(ParseError::new(self.query, span, message.into()));
+    }
+
+    /// Records the next token as unexpected, in the words of the innermost context.
+    pub(super) fn unexpected<T>(&mut self) -> Parsed<T> {
+        let (context, expected) = self.contexts.last().copied().unwrap_or_default();
+        self.unexpected_in(context, expected)
+    }
+
+    pub(super) fn unexpected_in<T>(&mut self, context: &str, expected: &str) -> Parsed<T> {
+        let token = self.peek();
+        // The lexer's error is recorded already.
+        if token.kind != Kind::Error {
+            let mut message = format!("unexpected {}", token.kind.describe(self.text(token)));
+            for (word, part) in [(" in ", context), (", expected ", expected)] {
+                if !part.is_empty() {
+                    message.push_str(word);
+                    message.push_str(part);
+                }
+            }
+            self.fail(token.span, message);
+        }
+        Err(Stop)
+    }
+
+    /// Runs `parse` with a context for its error messages.
+    pub(super) fn within<T>(
+        &mut self,
+        context: &'static str,
+        expected: &'static str,
+        parse: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        self.contexts.push((context, expected));
+        let result = parse(self);
+        self.contexts.pop();
+        result
+    }
+
+    pub(super) fn expect(&mut self, kind: Kind) -> Parsed<Token> {
+        match self.take(kind) {
+            Some(token) => Ok(token),
+            None => self.unexpected(),
+        }
+    }
+
+    /// Counts a level of nesting around `parse`; the stack bears [`MAX_NESTING`] of them.
+    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.nesting >= MAX_NESTING {
+            let span = self.peek().span;
+            self.fail(
+                span,
+                format!("expression nested too deeply, at most {MAX_NESTING} levels are allowed"),
+            );
+            return Err(Stop);
+        }
+        self.nesting += 1;
+        let result = parse(self);
+        self.nesting -= 1;
+        result
+    }
+
+    pub(super) fn tree(&mut self, expr: Expr, below: usize) -> Parsed<Tree> {
+        if below >= MAX_HEIGHT {
+            self.fail(
+                expr.span(),
+                format!("expression too long, at most {MAX_HEIGHT} operations in a row are allowed"),
+            );
+            return Err(Stop);
+        }
+        Ok(Tree { expr, height: below + 1 })
+    }
+
+    /// The errors as the result's, or the value.
+    pub(super) fn finish<T>(self, value: Parsed<T>) -> Result<T, ParseErrors> {
+        match value {
+            Ok(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(ParseErrors { errors: self.errors }),
+        }
+    }
+
+    /// A whole query.
+    pub(super) fn query(&mut self) -> Parsed<Expr> {
+        if self.peek().kind == Kind::End {
+            self.fail(Span::default(), "no expression found in input");
+            return Err(Stop);
+        }
+        let tree = self.expr(0)?;
+        self.expect(Kind::End)?;
+        Ok(tree.expr)
+    }
+
+    /// An expression whose binary operators all bind at least as tightly as `min`.
+    pub(super) fn expr(&mut self, min: u8) -> Parsed<Tree> {
+        self.nested(|p| {
+            let mut lhs = p.operand()?;
+            while let Kind::Operator(op) = p.peek().kind {
+                let (precedence, right_associative) = precedence(op);
+                if precedence < min {
+                    break;
+                }
+                p.next();
+                lhs = p.binary(lhs, op, if right_associative { precedence } else { precedence + 1 })?;
+            }
+            Ok(lhs)
+        })
+    }
+
+    fn operand(&mut self) -> Parsed<Tree> {
+        let token = self.peek();
+        let sign = match token.kind {
+            Kind::Operator(BinaryOp::Sub) => true,
+            Kind::Operator(BinaryOp::Add) => false,
+            _ => {
+                let tree = self.primary()?;
+                return self.postfix(tree);
+            }
+        };
+        self.next();
+        let Tree { mut expr, height } = self.expr(precedence(BinaryOp::Pow).0)?;
+        if let Expr::Number { value, span, .. } = &mut expr {
+            if sign {
+                *value = -*value;
+            }
+            span.start = token.span.start;
+            return Ok(Tree { expr, height });
+        }
+        let span = token.span.to(expr.span());
+        self.tree(Expr::Unary { negate: sign, expr: Box::new(expr), span }, height)
+    }
+
+    fn primary(&mut self) -> Parsed<Tree> {
+        let token = self.peek();
+        let expr = match token.kind {
+            Kind::Number | Kind::Duration => {
+                let (value, duration, span) = self.number()?;
+                Expr::Number { value, duration, span }
+            }
+            Kind::String => {
+                self.next();
+                Expr::String { value: unquote(self.text(token)), span: token.span }
+            }
+            Kind::LeftParen => {
+                self.next();
+                let Tree { expr, height } = self.expr(0)?;
+                let close = self.expect(Kind::RightParen)?;
+                let span = token.span.to(close.span);
+                return self.tree(Expr::Paren { expr: Box::new(expr), span }, height);
+            }
+            Kind::Aggregate(op) => {
+                self.next();
+                return match self.peek().kind {
+                    Kind::LeftParen | Kind::Keyword(Keyword::By | Keyword::Without) => {
+                        self.within("aggregation", "", |p| p.aggregation(op, token))
+                    }
+                    _ => {
+                        let selector = self.selector(Some(token))?;
+                        self.tree(Expr::Vector(selector), 0)
+                    }
+                };
+            }
+            Kind::Identifier
+            | Kind::Start
+            | Kind::EndWord
+            | Kind::Step
+            | Kind::Range
+            | Kind::MaxOf
+            | Kind::MinOf => {
+                self.next();
+                if self.peek().kind == Kind::LeftParen {
+                    return self.call(token);
+                }
+                Expr::Vector(self.selector(Some(token))?)
+            }
+            Kind::LeftBrace => Expr::Vector(self.selector(None)?),
+            kind if kind.is_metric_name() => {
+                self.next();
+                Expr::Vector(self.selector(Some(token))?)
+            }
+            _ => return self.unexpected(),
+        };
+        self.tree(expr, 0)
+    }
+
+    /// A number or duration token: value in seconds, whether it is a duration, and where.
+    pub(super) fn number(&mut self) -> Parsed<(f64, bool, Span)> {
+        let token = self.peek();
+        let text = self.text(token);
+        match token.kind {
+            Kind::Number => {
+                self.next();
+                let value = parse_number(text).unwrap_or_else(|e| {
+                    self.fail(token.span, format!("error parsing number: {e}"));
+                    0.0
+                });
+                Ok((value, false, token.span))
+            }
+            Kind::Duration => {
+                self.next();
+                let ms = parse_duration(text).unwrap_or_else(|e| {
+                    self.fail(token.span, e);
+                    0
+                });
+                Ok((ms as f64 / 1000.0, true, token.span))
+            }
+            _ => self.unexpected(),
+        }
+    }
+
+    fn call(&mut self, name: Token) -> Parsed<Tree> {
+        let (args, height, end) = self.arguments()?;
+        let text = self.text(name);
+        let func = function(text);
+        if func.is_none() {
+            self.fail(name.span, format!("unknown function with name {}", go_quote(text)));
+        }
+        if func.is_some_and(|f| f.experimental) && !self.options.experimental_functions {
+            self.fail(name.span, format!("function {} is not enabled", go_quote(text)));
+        }
+        let span = Span::new(name.span.start, end);
+        self.tree(Expr::Call { func: func.unwrap_or(&UNKNOWN_FUNCTION), args, span }, height)
+    }
+
+    /// `(a, b)`: the expressions, their greatest height and where the parenthesis ends.
+    fn arguments(&mut self) -> Parsed<(Vec<Expr>, usize, usize)> {
+        self.expect(Kind::LeftParen)?;
+        let (mut args, mut height) = (Vec::new(), 0);
+        if let Some(close) = self.take(Kind::RightParen) {
+            return Ok((args, height, close.span.end));
+        }
+        loop {
+            let tree = self.expr(0)?;
+            height = height.max(tree.height);
+            args.push(tree.expr);
+            let mut another = false;
+            while let Some(comma) = self.take(Kind::Comma) {
+                another = starts_expr(self.peek().kind);
+                if another {
+                    break;
+                }
+                self.fail(comma.span, "trailing commas not allowed in function call args");
+            }
+            if !another {
+                let close = self.expect(Kind::RightParen)?;
+                return Ok((args, height, close.span.end));
+            }
+        }
+    }
+
+    fn aggregation(&mut self, op: AggregateOp, name: Token) -> Parsed<Tree> {
+        let mut modifier = self.aggregation_modifier()?;
+        let (mut args, height, mut end) = self.arguments()?;
+        if modifier.is_none() {
+            modifier = self.aggregation_modifier()?;
+            end = modifier.as_ref().map_or(end, |m| m.2);
+        }
+        let span = Span::new(name.span.start, end);
+        let (without, grouping, _) = modifier.unwrap_or_default();
+        let wanted = if op.param_type().is_some() { 2 } else { 1 };
+        let problem = if args.is_empty() {
+            Some("no arguments for aggregate expression provided".to_owned())
+        } else if op.is_experimental() && !self.options.experimental_functions {
+            Some(format!(
+                "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+                op.as_str()
+            ))
+        } else if args.len() == wanted {
+            None
+        } else {
+            Some(format!(
+                "wrong number of arguments for aggregate expression provided, expected {wanted}, got {}",
+                args.len()
+            ))
+        };
+        let (expr, param) = if let Some(message) = problem {
+            self.fail(span, message);
+            (Expr::String { value: String::new(), span }, None)
+        } else {
+            let expr = args.pop().expect("the number of arguments was checked");
+            (expr, args.pop().map(Box::new))
+        };
+        self.tree(Expr::Aggregate { op, expr: Box::new(expr), param, grouping, without, span }, height)
+    }
+
+    fn aggregation_modifier(&mut self) -> Parsed<Option<(bool, Vec<String>, usize)>> {
+        let without = match self.peek().kind {
+            Kind::Keyword(Keyword::By) => false,
+            Kind::Keyword(Keyword::Without) => true,
+            _ => return Ok(None),
+        };
+        self.next();
+        let (labels, end) = self.grouping()?;
+        Ok(Some((without, labels, end)))
+    }
+
+    /// `(a, "b.c",)`: the labels and where the parenthesis ends.
+    fn grouping(&mut self) -> Parsed<(Vec<String>, usize)> {
+        const CONTEXT: &str = "grouping opts";
+        if self.take(Kind::LeftParen).is_none() {
+            return self.unexpected_in(CONTEXT, "\"(\"");
+        }
+        let mut labels = Vec::new();
+        if let Some(close) = self.take(Kind::RightParen) {
+            return Ok((labels, close.span.end));
+        }
+        loop {
+            let token = self.peek();
+            let text = self.text(token);
+            let label = match token.kind {
+                Kind::String => unquote(text),
+                kind if kind.is_label_name() => text.to_owned(),
+                _ => return self.unexpected_in(CONTEXT, "label"),
+            };
+            self.next();
+            if label.is_empty() {
+                self.fail(token.span, "invalid label name for grouping: \"\"");
+            }
+            labels.push(label);
+            let comma = self.take(Kind::Comma).is_some();
+            if let Some(close) = self.take(Kind::RightParen) {
+                return Ok((labels, close.span.end));
+            }
+            if !comma {
+                return self.unexpected_in(CONTEXT, "\",\" or \")\"");
+            }
+        }
+    }
+
+    /// What follows an operator: its modifiers and the right operand.
+    fn binary(&mut self, lhs: Tree, op: BinaryOp, min: u8) -> Parsed<Tree> {
+        let return_bool = self.take(Kind::Keyword(Keyword::Bool)).is_some();
+        let mut matching = VectorMatching {
+            card: Cardinality::OneToOne,
+            labels: Vec::new(),
+            on: false,
+            include: Vec::new(),
+            fill: FillValues::default(),
+        };
+        if let Kind::Keyword(word @ (Keyword::On | Keyword::Ignoring)) = self.peek().kind {
+            self.next();
+            matching.on = word == Keyword::On;
+            matching.labels = self.grouping()?.0;
+            if let Kind::Keyword(word @ (Keyword::GroupLeft | Keyword::GroupRight)) = self.peek().kind {
+                self.next();
+                matching.card = match word {
+                    Keyword::GroupLeft => Cardinality::ManyToOne,
+                    _ => Cardinality::OneToMany,
+                };
+                if self.peek().kind == Kind::LeftParen {
+                    matching.include = self.grouping()?.0;
+                }
+            }
+        }
+        self.fill_modifiers(&mut matching.fill)?;
+        let rhs = self.expr(min)?;
+        let span = lhs.expr.span().to(rhs.expr.span());
+        if !self.options.binop_fill_modifiers && matching.fill != FillValues::default() {
+            self.fail(span, "binop fill modifiers are experimental and not enabled");
+        }
+        let height = lhs.height.max(rhs.height);
+        let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
+        self.tree(Expr::Binary { op, lhs, rhs, matching: Some(matching), return_bool, span }, height)
+    }
+
+    fn fill_modifiers(&mut self, fill: &mut FillValues) -> Parsed<()> {
+        loop {
+            let (left, right) = match self.peek().kind {
+                Kind::Keyword(Keyword::Fill) if *fill == FillValues::default() => (true, true),
+                Kind::Keyword(Keyword::FillLeft) if fill.left.is_none() => (true, false),
+                Kind::Keyword(Keyword::FillRight) if fill.right.is_none() => (false, true),
+                _ => return Ok(()),
+            };
+            self.next();
+            self.expect(Kind::LeftParen)?;
+            let negate = self.take(Kind::Operator(BinaryOp::Sub)).is_some();
+            if !negate {
+                self.take(Kind::Operator(BinaryOp::Add));
+            }
+            let value = self.number()?.0;
+            self.expect(Kind::RightParen)?;
+            let value = Some(if negate { -value } else { value });
+            if left {
+                fill.left = value;
+            }
+            if right {
+                fill.right = value;
+            }
+        }
+    }
+}
+
+/// How tightly an operator binds, and whether it associates to the right.
+pub(super) fn precedence(op: BinaryOp) -> (u8, bool) {
+    match op {
+        BinaryOp::Or => (1, false),
+        BinaryOp::And | BinaryOp::Unless => (2, false),
+        BinaryOp::Add | BinaryOp::Sub => (4, false),
+        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => (5, false),
+        BinaryOp::Pow => (6, true),
+        _ => (3, false),
+    }
+}
+
+fn starts_expr(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Number
+            | Kind::Duration
+            | Kind::String
+            | Kind::LeftParen
+            | Kind::LeftBrace
+            | Kind::Operator(BinaryOp::Add | BinaryOp::Sub)
+    ) || kind.is_metric_name()
+}

@@ -1,0 +1,303 @@
+//! From a syntax tree to what is evaluated: durations, `@` and constants resolved, parentheses gone, range functions joined
+//! with their selectors to leaves, and the parts that do not depend on the step marked.
+
+use model::Matcher;
+
+use crate::error::{QueryError, QueryErrorKind};
+use crate::parser::{
+    AggregateOp, At, BinaryOp, DurationValue, Expr, Function, RangeModifier, Span, SubqueryExpr,
+    VectorMatching, VectorSelector,
+};
+
+/// What constants of the query resolve to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueryTimes {
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    /// 0 for an instant query.
+    pub(crate) step_ms: i64,
+}
+
+/// An evaluable node.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Number(f64),
+    Text(String),
+    /// Does not depend on the step: evaluated at the first one and repeated.
+    Once(Box<Node>),
+    /// An instant selector.
+    Select(Selector),
+    /// `timestamp(selector)`
+    SelectTime(Selector),
+    /// A range vector by itself; only at the root of an instant query.
+    Range(Box<RangeNode>),
+    /// A function of a range vector.
+    Window(Box<Window>),
+    Aggregate(Box<Aggregate>),
+    Binary(Box<Binary>),
+    Negate(Box<Node>),
+    Call(Box<Call>),
+}
+
+/// An instant selector.
+#[derive(Debug, Clone)]
+pub(crate) struct Selector {
+    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) offset_ms: i64,
+    /// The fixed evaluation time of `@`.
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) modifier: RangeModifier,
+}
+
+/// A range vector.
+#[derive(Debug, Clone)]
+pub(crate) struct RangeNode {
+    pub(crate) source: Source,
+    pub(crate) range_ms: i64,
+    pub(crate) offset_ms: i64,
+    pub(crate) at_ms: Option<i64>,
+    /// For annotations; upstream has no position for a subquery.
+    pub(crate) span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Selector { matchers: Vec<Matcher>, modifier: RangeModifier },
+    Subquery { node: Node, step_ms: Option<i64> },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    pub(crate) name: &'static str,
+    pub(crate) range: RangeNode,
+    /// The scalar arguments, in order.
+    pub(crate) params: Vec<(Node, Span)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Aggregate {
+    pub(crate) op: AggregateOp,
+    pub(crate) input: Node,
+    pub(crate) param: Option<(Node, Span)>,
+    pub(crate) grouping: Vec<String>,
+    pub(crate) without: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Binary {
+    pub(crate) op: BinaryOp,
+    pub(crate) lhs: Node,
+    pub(crate) rhs: Node,
+    pub(crate) matching: Option<VectorMatching>,
+    pub(crate) return_bool: bool,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) args: Vec<(Node, Span)>,
+    pub(crate) span: Span,
+}
+
+/// Functions whose result depends on the step even if their arguments do not.
+const STEP_DEPENDENT: &[&str] = &[
+    "days_in_month",
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "hour",
+    "minute",
+    "month",
+    "year",
+    "predict_linear",
+    "time",
+    "timestamp",
+];
+
+/// The functions that take `anchored`, and those that take `smoothed`, as upstream lists them.
+const ANCHORED: &[&str] = &["changes", "delta", "increase", "rate", "resets"];
+const SMOOTHED: &[&str] = &["delta", "increase", "rate"];
+
+/// Plans a query.
+pub(crate) fn plan(expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
+    let (node, invariant) = Planner { times }.lower(expr)?;
+    Ok(if invariant { once(node) } else { node })
+}
+
+/// Marks a step-invariant node, unless repeating it costs nothing or it cares for `@` itself.
+fn once(node: Node) -> Node {
+    match node {
+        Node::Number(_) | Node::Text(_) | Node::Select(_) | Node::SelectTime(_) | Node::Range(_) => node,
+        node => Node::Once(Box::new(node)),
+    }
+}
+
+struct Planner {
+    times: QueryTimes,
+}
+
+impl Planner {
+    /// The node, and whether it does not depend on the step.
+    fn lower(&self, expr: &Expr) -> Result<(Node, bool), QueryError> {
+        Ok(match expr {
+            Expr::Number { value, .. } => (Node::Number(*value), true),
+            Expr::String { value, .. } => (Node::Text(value.clone()), true),
+            Expr::Paren { expr, .. } => self.lower(expr)?,
+            Expr::Vector(selector) => {
+                let selector = self.selector(selector)?;
+                let fixed = selector.at_ms.is_some();
+                (Node::Select(selector), fixed)
+            }
+            Expr::Matrix(_) | Expr::Subquery(_) => {
+                let range = self.range(expr)?;
+                let fixed = range.at_ms.is_some();
+                (Node::Range(Box::new(range)), fixed)
+            }
+            Expr::Unary { negate, expr, .. } => {
+                let (node, fixed) = self.lower(expr)?;
+                (if *negate { Node::Negate(Box::new(node)) } else { node }, fixed)
+            }
+            Expr::Binary { op, lhs, rhs, matching, return_bool, span } => {
+                let ((lhs, fixed_lhs), (rhs, fixed_rhs)) = (self.lower(lhs)?, self.lower(rhs)?);
+                let fixed = fixed_lhs && fixed_rhs;
+                let part = |node, invariant| if invariant && !fixed { once(node) } else { node };
+                let (lhs, rhs) = (part(lhs, fixed_lhs), part(rhs, fixed_rhs));
+                let (op, return_bool, span) = (*op, *return_bool, *span);
+                let matching = matching.clone();
+                (Node::Binary(Box::new(Binary { op, lhs, rhs, matching, return_bool, span })), fixed)
+            }
+            Expr::Aggregate { op, expr, param, grouping, without, .. } => {
+                let (input, fixed_input) = self.lower(expr)?;
+                let mut fixed = fixed_input;
+                let param = match param {
+                    None => None,
+                    Some(p) => {
+                        let (node, fixed_param) = self.lower(p)?;
+                        fixed &= fixed_param;
+                        Some((node, p.unwrap_parens().span()))
+                    }
+                };
+                let input = if fixed_input && !fixed { once(input) } else { input };
+                let grouping = grouping.clone();
+                let node = Aggregate { op: *op, input, param, grouping, without: *without };
+                (Node::Aggregate(Box::new(node)), fixed)
+            }
+            Expr::Call { func, args, span } => self.call(func, args, *span)?,
+        })
+    }
+
+    fn call(&self, func: &'static Function, args: &[Expr], span: Span) -> Result<(Node, bool), QueryError> {
+        let QueryTimes { start_ms, end_ms, step_ms } = self.times;
+        let seconds = |ms: i64| Ok((Node::Number(ms as f64 / 1000.0), true));
+        match func.name {
+            "start" => return seconds(start_ms),
+            "end" => return seconds(end_ms),
+            "range" => return seconds(end_ms - start_ms),
+            "step" => return seconds(if start_ms == end_ms { 0 } else { step_ms }),
+            "timestamp" => {
+                if let Some(Expr::Vector(selector)) = args.first().map(Expr::unwrap_parens) {
+                    let selector = self.selector(selector)?;
+                    let fixed = selector.at_ms.is_some();
+                    return Ok((Node::SelectTime(selector), fixed));
+                }
+            }
+            _ => {}
+        }
+        let args: Vec<&Expr> = args.iter().map(Expr::unwrap_parens).collect();
+        let is_range = |e: &&Expr| matches!(e, Expr::Matrix(_) | Expr::Subquery(_));
+        if let Some(at) = args.iter().position(is_range) {
+            let range = self.range(args[at])?;
+            check_modifier(func.name, &range.source)?;
+            let mut lowered = Vec::new();
+            let mut fixed = range.at_ms.is_some() && !STEP_DEPENDENT.contains(&func.name);
+            for (i, arg) in args.iter().enumerate() {
+                if i != at {
+                    let (node, fixed_arg) = self.lower(arg)?;
+                    fixed &= fixed_arg;
+                    lowered.push((node, fixed_arg, arg.span()));
+                }
+            }
+            let params = wrap_unless(fixed, lowered);
+            return Ok((Node::Window(Box::new(Window { name: func.name, range, params })), fixed));
+        }
+        let mut lowered = Vec::new();
+        let mut fixed = !STEP_DEPENDENT.contains(&func.name);
+        for arg in args {
+            let (node, fixed_arg) = self.lower(arg)?;
+            fixed &= fixed_arg;
+            lowered.push((node, fixed_arg, arg.span()));
+        }
+        let args = wrap_unless(fixed, lowered);
+        Ok((Node::Call(Box::new(Call { name: func.name, args, span })), fixed))
+    }
+
+    fn selector(&self, selector: &VectorSelector) -> Result<Selector, QueryError> {
+        Ok(Selector {
+            matchers: selector.matchers.clone(),
+            offset_ms: self.duration(&selector.offset, true)?,
+            at_ms: self.at(selector.at),
+            modifier: selector.modifier,
+        })
+    }
+
+    fn range(&self, expr: &Expr) -> Result<RangeNode, QueryError> {
+        match expr {
+            Expr::Matrix(matrix) => {
+                let Selector { matchers, offset_ms, at_ms, modifier } = self.selector(&matrix.selector)?;
+                let range_ms = self.duration(&matrix.range, false)?;
+                let source = Source::Selector { matchers, modifier };
+                Ok(RangeNode { source, range_ms, offset_ms, at_ms, span: matrix.span })
+            }
+            Expr::Subquery(SubqueryExpr { expr, range, step, offset, at, .. }) => {
+                let (node, invariant) = self.lower(expr)?;
+                let node = if invariant { once(node) } else { node };
+                let step_ms = step.as_ref().map(|s| self.duration(s, false)).transpose()?;
+                Ok(RangeNode {
+                    source: Source::Subquery { node, step_ms },
+                    range_ms: self.duration(range, false)?,
+                    offset_ms: self.duration(offset, true)?,
+                    at_ms: self.at(*at),
+                    span: Span::default(),
+                })
+            }
+            _ => unreachable!("called for range vectors only"),
+        }
+    }
+
+    fn duration(&self, value: &DurationValue, allow_negative: bool) -> Result<i64, QueryError> {
+        let range_ms = self.times.end_ms - self.times.start_ms;
+        value
+            .evaluate(self.times.step_ms, range_ms, allow_negative)
+            .map_err(|e| QueryError::new(QueryErrorKind::BadData, e.to_string()))
+    }
+
+    fn at(&self, at: Option<At>) -> Option<i64> {
+        at.map(|at| match at {
+            At::Timestamp(ms) => ms,
+            At::Start => self.times.start_ms,
+            At::End => self.times.end_ms,
+        })
+    }
+}
+
+/// Marks the invariant arguments of a call that is not invariant itself.
+fn wrap_unless(fixed: bool, args: Vec<(Node, bool, Span)>) -> Vec<(Node, Span)> {
+    args.into_iter()
+        .map(|(node, invariant, span)| (if invariant && !fixed { once(node) } else { node }, span))
+        .collect()
+}
+
+fn check_modifier(function: &str, source: &Source) -> Result<(), QueryError> {
+    let Source::Selector { modifier, .. } = source else { return Ok(()) };
+    let (word, allowed) = match modifier {
+        RangeModifier::None => return Ok(()),
+        RangeModifier::Anchored => ("anchored", ANCHORED),
+        RangeModifier::Smoothed => ("smoothed", SMOOTHED),
+    };
+    if allowed.contains(&function) {
+        return Ok(());
+    }
+    let list = allowed.join(", ");
+    Err(QueryError::execution(format!("{word} modifier can only be used with: {list} - not with {function}")))
+}

@@ -1,0 +1,98 @@
+//! Results of queries.
+
+use std::time::Duration;
+
+use model::LabelSet;
+
+/// What a query evaluates to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number.
+    Scalar {
+        /// The evaluation time in milliseconds.
+        ts: i64,
+        /// The number.
+        value: f64,
+    },
+    /// A text.
+    String {
+        /// The evaluation time in milliseconds.
+        ts: i64,
+        /// The text.
+        value: String,
+    },
+    /// One sample per series, in the order of evaluation; only sorting functions, `topk` and `bottomk` give it a meaning.
+    Vector(Vec<VectorSample>),
+    /// Samples per series, sorted by labels.
+    Matrix(Vec<Series>),
+}
+
+impl Value {
+    /// The name the API uses: `scalar`, `string`, `vector`, `matrix`.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Scalar { .. } => "scalar",
+            Self::String { .. } => "string",
+            Self::Vector(_) => "vector",
+            Self::Matrix(_) => "matrix",
+        }
+    }
+}
+
+/// A series' sample in an instant vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSample {
+    /// The series.
+    pub labels: LabelSet,
+    /// The evaluation time in milliseconds.
+    pub ts: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// A series with samples, ascending in time, at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The series.
+    pub labels: LabelSet,
+    /// Times in milliseconds and values.
+    pub samples: Vec<(i64, f64)>,
+}
+
+/// Remarks on a query that has a result, in upstream's words, each once, positions included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// Texts that begin with `PromQL warning: `.
+    pub warnings: Vec<String>,
+    /// Texts that begin with `PromQL info: `.
+    pub infos: Vec<String>,
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Samples read from the store.
+    pub samples_read: u64,
+    /// The most samples held at once.
+    pub peak_samples: u64,
+    /// Waiting for a turn.
+    pub queue: Duration,
+    /// Parsing and planning.
+    pub prepare: Duration,
+    /// Evaluating, reading included.
+    pub eval: Duration,
+    /// Sorting and shaping the result.
+    pub sort: Duration,
+}
+
+/// A query's result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryResult {
+    /// The value.
+    pub value: Value,
+    /// Remarks.
+    pub annotations: Annotations,
+    /// What it cost.
+    pub stats: QueryStats,
+}

@@ -1,0 +1,148 @@
+//! Doubles as integers times a power of ten, exactly.
+//!
+//! Exporters make decimals in three ways that differ in the last bit: `i / 10^e` (what a printed decimal parses to),
+//! `i * 10^-e`, and `i / 1000 / 1000`. Each is tried; what a form does not reproduce bit for bit is an exception.
+
+/// How a double is made from its integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Divide,
+    Multiply,
+    Thousandths,
+}
+
+impl Form {
+    pub(super) const ALL: [Self; 3] = [Self::Divide, Self::Multiply, Self::Thousandths];
+
+    fn exponents(self) -> std::ops::RangeInclusive<u8> {
+        match self {
+            Self::Divide | Self::Multiply => 0..=MAX_EXPONENT,
+            Self::Thousandths => 6..=6,
+        }
+    }
+}
+
+pub(super) const MAX_EXPONENT: u8 = 15;
+/// Exponents worth trying with an ulp residual, the likeliest first.
+const ULP_EXPONENTS: [u8; 9] = [3, 6, 2, 1, 9, 4, 5, 7, 8];
+const MAX_ULPS: u64 = 8;
+
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const INVERSES: [f64; 16] =
+    [1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15];
+
+/// 1.5 * 2^52: adding it to a double below 2^51 in magnitude leaves the rounded integer in the low bits, and the
+/// reverse, without the conversion instructions that portable x86-64 lacks for 64 bits at a time.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+const MAGIC_BITS: i64 = MAGIC.to_bits().cast_signed();
+const LIMIT: f64 = 2_251_799_813_685_247.0;
+
+#[inline]
+fn to_double(i: i64) -> f64 {
+    f64::from_bits(i.wrapping_add(MAGIC_BITS).cast_unsigned()) - MAGIC
+}
+
+#[inline]
+fn nearest(x: f64, e: u8) -> Option<i64> {
+    let y = x * POWERS[usize::from(e)];
+    // Not `y.abs() >= LIMIT`: a NaN has to fail too.
+    (y.abs() < LIMIT).then(|| (y + MAGIC).to_bits().cast_signed().wrapping_sub(MAGIC_BITS))
+}
+
+#[inline]
+fn scaled(i: i64, e: u8, form: Form) -> f64 {
+    let y = to_double(i);
+    match form {
+        Form::Divide => y / POWERS[usize::from(e)],
+        Form::Multiply => y * INVERSES[usize::from(e)],
+        Form::Thousandths => y / 1e3 / 1e3,
+    }
+}
+
+#[inline]
+fn exact(x: f64, e: u8, form: Form) -> Option<i64> {
+    nearest(x, e).filter(|&i| scaled(i, e, form).to_bits() == x.to_bits())
+}
+
+/// The smallest exponent and its integer for one value printed as a decimal.
+pub(super) fn of_one(x: f64) -> Option<(u8, i64)> {
+    (0..=MAX_EXPONENT).find_map(|e| exact(x, e, Form::Divide).map(|i| (e, i)))
+}
+
+/// A column in one form: `ints[i]` stands for value `i` unless `exceptions` names it.
+#[derive(Debug, Default)]
+pub(super) struct Scaled {
+    pub(super) exponent: u8,
+    pub(super) ints: Vec<i64>,
+    pub(super) exceptions: Vec<(usize, u64)>,
+}
+
+impl Scaled {
+    /// Brings `values` into `form`; `false` when more than `max_exceptions` do not fit it.
+    pub(super) fn fill(&mut self, values: &[f64], form: Form, max_exceptions: usize) -> bool {
+        let exponents = form.exponents();
+        let mut e = *exponents.start();
+        let mut misfits = 0;
+        for &x in values {
+            if exact(x, e, form).is_some() {
+                continue;
+            }
+            match (e + 1..=*exponents.end()).find(|&k| exact(x, k, form).is_some()) {
+                Some(k) => e = k,
+                None => misfits += 1,
+            }
+            if misfits > max_exceptions {
+                return false;
+            }
+        }
+        self.exponent = e;
+        self.ints.clear();
+        self.exceptions.clear();
+        let mut last = 0;
+        for (i, &x) in values.iter().enumerate() {
+            match exact(x, e, form) {
+                Some(int) => last = int,
+                None => self.exceptions.push((i, x.to_bits())),
+            }
+            self.ints.push(last);
+        }
+        // A value that fits a small exponent may overflow at the one another value needs.
+        self.exceptions.len() <= max_exceptions
+    }
+
+    /// As [`Form::Multiply`] with a correction of at most 8 units in the last place per value in `ulps`; `false` when
+    /// some value is not that close to any short decimal.
+    pub(super) fn fill_with_ulps(&mut self, values: &[f64], ulps: &mut Vec<i64>) -> bool {
+        ULP_EXPONENTS.iter().any(|&e| {
+            self.exponent = e;
+            self.ints.clear();
+            self.exceptions.clear();
+            ulps.clear();
+            values.iter().all(|&x| {
+                let Some(i) = nearest(x, e) else { return false };
+                let ulp = x.to_bits().wrapping_sub(scaled(i, e, Form::Multiply).to_bits()).cast_signed();
+                self.ints.push(i);
+                ulps.push(ulp);
+                ulp.unsigned_abs() <= MAX_ULPS
+            })
+        })
+    }
+}
+
+/// The doubles that `ints` stand for.
+pub(super) fn unscale(ints: &[i64], e: u8, form: Form, out: &mut [f64]) {
+    let pairs = out.iter_mut().zip(ints);
+    match form {
+        Form::Divide if e == 0 => pairs.for_each(|(o, &i)| *o = to_double(i)),
+        Form::Divide => {
+            let power = POWERS[usize::from(e)];
+            pairs.for_each(|(o, &i)| *o = to_double(i) / power);
+        }
+        Form::Multiply => {
+            let inverse = INVERSES[usize::from(e)];
+            pairs.for_each(|(o, &i)| *o = to_double(i) * inverse);
+        }
+        Form::Thousandths => pairs.for_each(|(o, &i)| *o = to_double(i) / 1e3 / 1e3),
+    }
+}

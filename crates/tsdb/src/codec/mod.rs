@@ -1,0 +1,17 @@
+//! The chunk codec: a column of doubles to bytes and back, every bit pattern exactly.
+//!
+//! A column goes through four steps: absent cells are taken out as runs ([`values`]); doubles become integers where a
+//! short decimal made them ([`decimal`]); integers become small residuals by plain, delta or delta² coding
+//! ([`ints`]); residuals are packed in blocks of 64 with their outliers patched ([`bitpack`]). A constant column is two
+//! to ten bytes, an absent one none.
+//!
+//! Chunks do not carry their number of samples nor a checksum: their container does both. Decoders bound all
+//! they do by the length of the output they were handed.
+
+mod bitpack;
+mod decimal;
+mod ints;
+mod values;
+
+pub(crate) use ints::{IntDecoder, IntEncoder};
+pub(crate) use values::{Decoder, Encoder};

@@ -1,0 +1,153 @@
+//! One series' samples for a request, and what is computed from them.
+
+use kernels::{RangeFn, Windows, eval_column};
+use model::is_stale;
+use storage::{LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
+
+use super::view::{GroupView, LooseSamples};
+use crate::loose::LooseCodec;
+use crate::segment::{ColumnReader, Verified};
+
+/// Reads series one after the other; keeps its buffers, and what neighbours of one group share.
+#[derive(Debug, Default)]
+pub(super) struct SeriesReader {
+    columns: ColumnReader,
+    loose: LooseCodec,
+    ts: Vec<i64>,
+    values: Vec<f64>,
+    windows: Windows,
+    scratch: Vec<f64>,
+    /// By segment of the group read last (by its view's address, which lives as long as this reader).
+    verified: Vec<Verified>,
+    verified_of: usize,
+    /// The rows that the series before had in its group: the next one often has the same.
+    present: Vec<bool>,
+    present_of: usize,
+}
+
+impl SeriesReader {
+    /// Brings in the samples of one series from all places it has, merged by time; the first place wins where two have the
+    /// same time. Returns how many chunks were damaged and left out.
+    pub(super) fn read(
+        &mut self,
+        groups: &[(&GroupView, u32)],
+        loose: Option<&LooseSamples>,
+        request: &LeafRequest,
+    ) -> u64 {
+        if let ([(view, slot)], None) = (groups, loose) {
+            let damaged = self.read_column(view, *slot);
+            self.strip(view, request);
+            return damaged;
+        }
+        self.present_of = 0;
+        let mut damaged = 0;
+        let mut merged: Vec<(i64, f64)> = vec![];
+        for &(view, slot) in groups {
+            damaged += self.read_column(view, slot);
+            let samples = view.ts.iter().copied().zip(self.values.iter().copied());
+            merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
+        }
+        if let Some(loose) = loose {
+            damaged += self.read_loose(loose, request.time_range(), &mut merged);
+        }
+        // Stable: of equal times the first place's stays first.
+        merged.sort_by_key(|(ts, _)| *ts);
+        merged.dedup_by_key(|(ts, _)| *ts);
+        self.ts.clear();
+        self.ts.extend(merged.iter().map(|(ts, _)| *ts));
+        self.values.clear();
+        self.values.extend(merged.iter().map(|(_, v)| *v));
+        self.windows = Windows::new(&self.ts, &request.grid, request.range_ms);
+        damaged
+    }
+
+    /// One slot's cells, as many as the view has timestamps; damaged ones absent.
+    fn read_column(&mut self, view: &GroupView, slot: u32) -> u64 {
+        let address = std::ptr::from_ref(view).addr();
+        if self.verified_of != address {
+            self.verified_of = address;
+            self.verified.clear();
+            self.verified.resize(view.segments.len(), Verified::default());
+        }
+        let mut damaged = 0;
+        self.values.clear();
+        for ((segment, start, len), verified) in view.segments.iter().zip(&mut self.verified) {
+            let at = self.values.len();
+            let rows = segment.meta.rows as usize;
+            let read = if *len == rows {
+                self.values.resize(at + rows, 0.0);
+                self.columns.column(segment, slot, verified, &mut self.values[at..])
+            } else {
+                self.scratch.resize(rows, 0.0);
+                let read = self.columns.column(segment, slot, verified, &mut self.scratch);
+                self.values.extend_from_slice(&self.scratch[*start..start + len]);
+                read
+            };
+            if read.is_err() {
+                self.values[at..].fill(storage::ABSENT);
+                damaged += 1;
+            }
+        }
+        self.values.extend_from_slice(view.raw(slot));
+        damaged
+    }
+
+    /// Takes absent cells out, and brings timestamps and windows in.
+    fn strip(&mut self, view: &GroupView, request: &LeafRequest) {
+        let address = std::ptr::from_ref(view).addr();
+        let same = self.present_of == address
+            && self.present.iter().zip(&self.values).all(|(p, v)| *p != is_absent(*v));
+        if !same {
+            self.present_of = address;
+            self.present.clear();
+            self.present.extend(self.values.iter().map(|v| !is_absent(*v)));
+            self.ts.clear();
+            let present = self.present.iter();
+            self.ts.extend(view.ts.iter().zip(present).filter(|(_, p)| **p).map(|(t, _)| *t));
+            self.windows = if self.ts.len() == view.ts.len() {
+                view.windows.clone()
+            } else {
+                Windows::new(&self.ts, &request.grid, request.range_ms)
+            };
+        }
+        if self.ts.len() != self.values.len() {
+            self.values.retain(|v| !is_absent(*v));
+        }
+    }
+
+    fn read_loose(&mut self, loose: &LooseSamples, range: TimeRange, merged: &mut Vec<(i64, f64)>) -> u64 {
+        let (mut ts, mut values) = (vec![], vec![]);
+        let mut damaged = 0;
+        for chunk in &loose.chunks {
+            damaged += u64::from(self.loose.decode(chunk, &mut ts, &mut values).is_err());
+        }
+        let chunks = ts.into_iter().zip(values).filter(|(t, _)| (range.mint..=range.maxt).contains(t));
+        merged.extend(chunks);
+        merged.extend(loose.ts.iter().copied().zip(loose.values.iter().copied()));
+        damaged
+    }
+
+    /// Computes one row of the grid.
+    pub(super) fn eval(
+        &self,
+        f: RangeFn,
+        request: &LeafRequest,
+        ctx: &QueryContext,
+        out: &mut [f64],
+        present: &mut [u64],
+    ) {
+        ctx.count_read(self.ts.len());
+        eval_column(f, &self.ts, &self.values, &self.windows, &request.grid, request.range_ms, out, present);
+    }
+
+    /// Appends the samples, staleness markers left out.
+    pub(super) fn select(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+        ctx.count_read(self.ts.len());
+        for (&ts, &value) in self.ts.iter().zip(&self.values) {
+            if !is_stale(value) {
+                raw.ts.push(ts);
+                raw.values.push(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A row in the log: which values changed since the group's last logged row, and how.
+//!
+//! ```text
+//! row    := width varint, changed (one bit a slot, low bits first, ceil(width / 8) bytes), one change per set bit
+//! change := z varint, z even: the value is the last one (0 unless a whole number) plus unzigzag(z / 2)
+//!         | z varint, z odd:  bits of the last value xor the bytes that follow, without z/2 % 8 high zero bytes and z/16
+//!                             low ones
+//! ```
+//! The last row before the first is absent everywhere. A row of the log's segment that has none before it is written
+//! against that, so that each segment can be read alone.
+
+use storage::ABSENT;
+
+use crate::bytes::{Reader, put_varint, unzigzag, zigzag};
+
+/// Whole numbers below this in magnitude are all doubles.
+const WHOLE: i64 = 1 << 53;
+
+/// Appends `row` as changes to `last`.
+pub(crate) fn encode(last: &[f64], row: &[f64], out: &mut Vec<u8>) {
+    put_varint(out, row.len() as u64);
+    let bitmap = out.len();
+    out.resize(bitmap + row.len().div_ceil(8), 0);
+    let shared = last.len().min(row.len());
+    for (i, (&old, &new)) in last.iter().zip(row).enumerate() {
+        if old.to_bits() != new.to_bits() {
+            out[bitmap + i / 8] |= 1 << (i % 8);
+            put_change(old, new, out);
+        }
+    }
+    for (i, &new) in row.iter().enumerate().skip(shared) {
+        if new.to_bits() != ABSENT.to_bits() {
+            out[bitmap + i / 8] |= 1 << (i % 8);
+            put_change(ABSENT, new, out);
+        }
+    }
+}
+
+#[inline]
+fn whole(v: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "what does not survive the cast is no whole number")]
+    let i = v as i64;
+    ((i as f64).to_bits() == v.to_bits() && i.abs() < WHOLE).then_some(i)
+}
+
+#[inline]
+fn put_change(old: f64, new: f64, out: &mut Vec<u8>) {
+    if let Some(new) = whole(new) {
+        let base = whole(old).unwrap_or(0);
+        put_varint(out, zigzag(new - base) << 1);
+        return;
+    }
+    let diff = old.to_bits() ^ new.to_bits();
+    // Never zero: only changed values come here.
+    let (high, low) = (diff.leading_zeros() / 8, diff.trailing_zeros() / 8);
+    put_varint(out, u64::from(high | low << 3) << 1 | 1);
+    let bytes = (diff >> (low * 8)).to_le_bytes();
+    out.extend_from_slice(&bytes[..(8 - high - low) as usize]);
+}
+
+#[inline]
+fn take_change(old: f64, r: &mut Reader<'_>) -> Option<f64> {
+    let z = r.varint()?;
+    if z & 1 == 0 {
+        let base = whole(old).unwrap_or(0);
+        return Some(base.wrapping_add(unzigzag(z >> 1)) as f64);
+    }
+    let (high, low) = ((z >> 1 & 7) as usize, (z >> 4) as usize);
+    let n = 8_usize.checked_sub(high.checked_add(low)?)?;
+    let mut bytes = [0; 8];
+    bytes[..n].copy_from_slice(r.take(n)?);
+    // low <= 7, or n bytes could not be what was left of 8; a shift by 64 is excluded by n >= 1.
+    let diff = u64::from_le_bytes(bytes).checked_shl(u32::try_from(low * 8).ok()?)?;
+    Some(f64::from_bits(old.to_bits() ^ diff))
+}
+
+/// Turns `last` into the row that follows it. `None` when the bytes are no row, or one wider than `max_width`; `last` is
+/// then unspecified.
+pub(crate) fn decode(r: &mut Reader<'_>, last: &mut Vec<f64>, max_width: usize) -> Option<()> {
+    let width = usize::try_from(r.varint()?).ok().filter(|&w| w <= max_width)?;
+    let bitmap = r.take(width.div_ceil(8))?;
+    last.resize(width, ABSENT);
+    for (i, &byte) in bitmap.iter().enumerate() {
+        let mut bits = byte;
+        while bits != 0 {
+            let slot = i * 8 + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            let value = last.get_mut(slot)?;
+            *value = take_change(*value, r)?;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            (-1000_i64..1000).prop_map(|i| i as f64),
+            any::<i64>().prop_map(|i| i as f64),
+            any::<u64>().prop_map(f64::from_bits),
+            Just(ABSENT),
+            Just(-0.0),
+            Just(model::STALE_NAN),
+            (0_i64..1000).prop_map(|i| i as f64 / 100.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn rows_round_trip(rows in proptest::collection::vec(proptest::collection::vec(value(), 0..20), 1..8)) {
+            let mut out = vec![];
+            let mut last: &[f64] = &[];
+            for row in &rows {
+                encode(last, row, &mut out);
+                last = row;
+            }
+            let mut r = Reader::new(&out);
+            let mut back = vec![];
+            for row in &rows {
+                decode(&mut r, &mut back, 20).unwrap();
+                prop_assert_eq!(back.len(), row.len());
+                for (a, b) in back.iter().zip(row) {
+                    prop_assert_eq!(a.to_bits(), b.to_bits());
+                }
+            }
+            prop_assert!(r.is_empty());
+        }
+
+        #[test]
+        fn foreign_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let mut r = Reader::new(&bytes);
+            let mut last = vec![];
+            while !r.is_empty() && decode(&mut r, &mut last, 1000).is_some() {}
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The store itself: what it holds, its locks, and the write side.
+//!
+//! A lock is taken only while holding locks named before it here: `maintenance`, `definitions`, then one of `groups` (never
+//! held while another lock is taken, but for `definitions`' holders), one group's `state` or `loose`, then one of `log`,
+//! `index`, `chunks`. Who defines series or opens and closes groups holds `definitions` from the log's write to the last
+//! change in memory; who writes rows holds the group's state likewise, who writes samples holds `loose`. So a checkpoint that
+//! has begun a new log segment under `definitions` and then visits each group finds all that the segments before it say.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use model::{LabelSet, TimestampMs};
+use parking_lot::{Mutex, RwLock};
+use storage::{
+    AppendReport, Error, ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSample, Slot,
+};
+
+use crate::StoreOptions;
+use crate::chunkfile::ChunkFiles;
+use crate::dir::Dir;
+use crate::disk::Faults;
+use crate::group::Group;
+use crate::index::Index;
+use crate::log::Log;
+use crate::loose::{Loose, Verdict};
+use crate::record;
+
+/// Series per record of definitions.
+const SERIES_PER_RECORD: usize = 4096;
+
+thread_local! {
+    static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A time series store in one directory, of one process.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) options: StoreOptions,
+    pub(crate) dir: Dir,
+    pub(crate) faults: Faults,
+    pub(crate) maintenance: Mutex<()>,
+    pub(crate) definitions: Mutex<Definitions>,
+    pub(crate) groups: RwLock<Groups>,
+    pub(crate) loose: RwLock<Loose>,
+    pub(crate) index: RwLock<Index>,
+    pub(crate) log: Mutex<Log>,
+    pub(crate) chunks: Mutex<ChunkFiles>,
+    pub(crate) counters: Counters,
+    pub(crate) last_sync_ms: AtomicI64,
+    /// A checkpoint is due whatever the log's length: something was damaged, or an fsync failed.
+    pub(crate) checkpoint_due: AtomicBool,
+}
+
+/// The next ids.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub(crate) next_series: u32,
+    pub(crate) next_group: u32,
+}
+
+/// All groups that have samples or are open.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    pub(crate) by_id: HashMap<u32, Arc<Group>>,
+    pub(crate) by_key: HashMap<LabelSet, u32>,
+}
+
+/// Counters; all relaxed, they order nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) samples: AtomicU64,
+    pub(crate) series_created: AtomicU64,
+    pub(crate) out_of_order: AtomicU64,
+    pub(crate) corruptions: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) write_failures: AtomicU64,
+    pub(crate) fsync_failures: AtomicU64,
+    pub(crate) torn_bytes: AtomicU64,
+    pub(crate) replayed_records: AtomicU64,
+}
+
+pub(crate) fn count(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+/// What the store counts, beyond [`storage::HeadStats`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Groups that are open for rows.
+    pub open_groups: u64,
+    /// Chunk files.
+    pub chunk_files: u64,
+    /// Bytes of the newest checkpoint written since start.
+    pub checkpoint_bytes: u64,
+    /// Checkpoints written since start.
+    pub checkpoints: u64,
+    /// Log segments on disk.
+    pub log_segments: u64,
+    /// Writes of the log that failed.
+    pub log_write_failures: u64,
+    /// Fsyncs that failed.
+    pub fsync_failures: u64,
+    /// Bytes cut from the log's end at start.
+    pub torn_bytes: u64,
+    /// Log records replayed at start.
+    pub replayed_records: u64,
+    /// Bytes of memory the index takes, about.
+    pub index_bytes: u64,
+}
+
+impl Store {
+    /// Opens or creates the store in the directory `path`, takes its lock, and brings back all that was written: the
+    /// checkpoint and the chunk files are mapped, the log after them is replayed.
+    ///
+    /// What is damaged is named in the log, counted in [`storage::HeadStats::corruptions`], and costs only itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyOpen`] when another process has the store; [`ErrorKind::Io`] or [`ErrorKind::NoSpace`]
+    /// when its files cannot be used.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Arc<Self>, Error> {
+        crate::recover::open(path, options, Faults::default()).map(Arc::new)
+    }
+
+    /// Makes everything written so far survive a power cut.
+    ///
+    /// # Errors
+    /// When the fsync fails. The log goes on in a new segment, and the next [`Store::maintain`] writes from memory, by a
+    /// checkpoint, what the failed segment may have lost.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.last_sync_ms.store((self.options.clock)(), Ordering::Relaxed);
+        // Without the log's lock: appends go on meanwhile.
+        let handle = self.log.lock().sync_handle();
+        handle.sync().map_err(|(number, e)| {
+            self.log.lock().poison(number);
+            self.checkpoint_due.store(true, Ordering::Relaxed);
+            count(&self.counters.fsync_failures, 1);
+            Error::io(format!("log segment {number}: fsync"), e)
+        })
+    }
+
+    /// Counters and sizes.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let c = &self.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let groups: Vec<_> = self.groups.read().by_id.values().cloned().collect();
+        Stats {
+            open_groups: groups.iter().filter(|g| g.state.read().open).count() as u64,
+            chunk_files: self.chunks.lock().totals().0 as u64,
+            checkpoint_bytes: get(&c.checkpoint_bytes),
+            checkpoints: get(&c.checkpoints),
+            log_segments: self.log.lock().segments() as u64,
+            log_write_failures: get(&c.write_failures),
+            fsync_failures: get(&c.fsync_failures),
+            torn_bytes: get(&c.torn_bytes),
+            replayed_records: get(&c.replayed_records),
+            index_bytes: self.index.read().resident_bytes() as u64,
+        }
+    }
+
+    pub(crate) fn group(&self, id: u32) -> Option<Arc<Group>> {
+        self.groups.read().by_id.get(&id).cloned()
+    }
+
+    fn open_group_of(&self, group: GroupId) -> Result<Arc<Group>, Error> {
+        self.group(group.0)
+            .ok_or_else(|| Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.0)))
+    }
+
+    fn write_log(&self, frames: &[u8]) -> Result<(), Error> {
+        self.log.lock().write(frames).inspect_err(|_| count(&self.counters.write_failures, 1))
+    }
+
+    /// Syncs when the policy says so.
+    fn after_write(&self) -> Result<(), Error> {
+        let interval = self.options.sync_interval_ms;
+        if interval == 0 {
+            return self.sync();
+        }
+        if interval < 0 {
+            return Ok(());
+        }
+        let (now, last) = ((self.options.clock)(), self.last_sync_ms.load(Ordering::Relaxed));
+        let due = now.saturating_sub(last) >= interval
+            && self.last_sync_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if due && let Err(e) = self.sync() {
+            // The write itself stands; what the power could take is made good by the checkpoint that is due.
+            tracing::error!(error = %e, "fsync of the log failed");
+        }
+        Ok(())
+    }
+
+    /// References of label sets: known ones, then new ones from `next` on, each once.
+    fn resolve<'a>(
+        &self,
+        sets: impl Iterator<Item = &'a LabelSet>,
+        mut next: u32,
+    ) -> Result<(Vec<u32>, Vec<(u32, &'a LabelSet)>), Error> {
+        let index = self.index.read();
+        let mut fresh: HashMap<&LabelSet, u32> = HashMap::new();
+        let mut new = vec![];
+        let mut refs = vec![];
+        for labels in sets {
+            let known = index.find(labels).or_else(|| fresh.get(labels).copied());
+            refs.push(match known {
+                Some(series) => series,
+                None => {
+                    let series = next;
+                    next = next
+                        .checked_add(1)
+                        .filter(|&n| n < u32::MAX)
+                        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the index is full: 2^32 series"))?;
+                    fresh.insert(labels, series);
+                    new.push((series, labels));
+                    series
+                }
+            });
+        }
+        Ok((refs, new))
+    }
+
+    fn insert_series(&self, definitions: &mut Definitions, new: &[(u32, &LabelSet)]) -> Result<(), Error> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut index = self.index.write();
+        for &(series, labels) in new {
+            index.insert(series, labels)?;
+            definitions.next_series = definitions.next_series.max(series + 1);
+        }
+        count(&self.counters.series_created, new.len() as u64);
+        Ok(())
+    }
+}
+
+fn put_series_records(frames: &mut Vec<u8>, new: &[(u32, &LabelSet)]) {
+    for portion in new.chunks(SERIES_PER_RECORD) {
+        record::put_series(frames, portion.iter().copied());
+    }
+}
+
+impl RowAppender for Store {
+    fn open_group(&self, key: &LabelSet) -> Result<GroupId, Error> {
+        let mut definitions = self.definitions.lock();
+        let known = {
+            let groups = self.groups.read();
+            groups.by_key.get(key).and_then(|id| groups.by_id.get(id)).cloned()
+        };
+        let group = match known {
+            Some(group) if group.state.read().open => {
+                return Err(Error::new(ErrorKind::AlreadyOpen, format!("group {key} is open already")));
+            }
+            Some(group) => group,
+            None => Arc::new(Group::new(definitions.next_group, key.clone())),
+        };
+        let mut frames = vec![];
+        record::put_open(&mut frames, group.id, key);
+        self.write_log(&frames)?;
+        group.state.write().open = true;
+        definitions.next_group = definitions.next_group.max(group.id + 1);
+        let mut groups = self.groups.write();
+        groups.by_key.insert(key.clone(), group.id);
+        let id = GroupId(group.id);
+        groups.by_id.insert(group.id, group);
+        Ok(id)
+    }
+
+    fn define(&self, group: GroupId, series: &[LabelSet]) -> Result<Vec<Slot>, Error> {
+        let mut definitions = self.definitions.lock();
+        let group = self.open_group_of(group)?;
+        let first_slot = {
+            let state = group.state.read();
+            if !state.open {
+                return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
+            }
+            state.slots.len()
+        };
+        let (refs, new) = self.resolve(series.iter(), definitions.next_series)?;
+
+        let mut added: Vec<u32> = vec![];
+        let mut fresh: HashMap<u32, u32> = HashMap::new();
+        let slots: Vec<Slot> = {
+            let index = self.index.read();
+            refs.iter()
+                .map(|&s| {
+                    let known = index.locations(s).find(|l| l.0 == group.id).map(|l| l.1);
+                    Slot(known.unwrap_or_else(|| {
+                        *fresh.entry(s).or_insert_with(|| {
+                            added.push(s);
+                            u32::try_from(first_slot + added.len() - 1).expect("fewer slots than series")
+                        })
+                    }))
+                })
+                .collect()
+        };
+        if added.is_empty() {
+            return Ok(slots);
+        }
+        let mut frames = vec![];
+        put_series_records(&mut frames, &new);
+        record::put_slots(&mut frames, group.id, first_slot, &added);
+        self.write_log(&frames)?;
+        self.insert_series(&mut definitions, &new)?;
+        {
+            let mut index = self.index.write();
+            for (slot, &s) in (first_slot..).zip(&added) {
+                index.add_location(s, (group.id, u32::try_from(slot).expect("fewer slots than series")));
+            }
+        }
+        group.state.write().slots.extend_from_slice(&added);
+        Ok(slots)
+    }
+
+    fn append_row(&self, group: GroupId, ts: TimestampMs, row: &[f64]) -> Result<(), Error> {
+        let group = self.open_group_of(group)?;
+        let mut state = group.state.write();
+        if !state.open {
+            return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
+        }
+        match state.last_ts {
+            Some(last) if ts < last => {
+                count(&self.counters.out_of_order, row.len() as u64);
+                return Err(Error::new(
+                    ErrorKind::OutOfOrder,
+                    format!("row at {ts} of group {}: the last one is at {last}", group.key),
+                ));
+            }
+            Some(last) if ts == last => {
+                return Err(Error::new(
+                    ErrorKind::Duplicate,
+                    format!("row at {ts} of group {}: there is one at that time", group.key),
+                ));
+            }
+            _ => {}
+        }
+        if row.len() > state.slots.len() {
+            let (n, slots) = (row.len(), state.slots.len());
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("row of {n} values for group {} of {slots} slots", group.key),
+            ));
+        }
+        FRAMES.with_borrow_mut(|frames| -> Result<(), Error> {
+            let put = |frames: &mut Vec<u8>, last| {
+                frames.clear();
+                record::put_row(frames, group.id, ts, last, row);
+            };
+            // Most rows follow another of the same segment: encode before the lock, and again if that was wrong.
+            put(frames, Some(&state.last));
+            let mut log = self.log.lock();
+            let written = log.prepare(frames.len()).and_then(|segment| {
+                if segment != state.log_segment {
+                    put(frames, None);
+                }
+                log.write(frames).map(|()| segment)
+            });
+            state.log_segment = written.inspect_err(|_| count(&self.counters.write_failures, 1))?;
+            Ok(())
+        })?;
+        state.push(group.id, ts, row, self.options.raw_rows);
+        drop(state);
+        count(&self.counters.samples, row.len() as u64);
+        self.after_write()
+    }
+
+    fn close_group(&self, group: GroupId) {
+        let _definitions = self.definitions.lock();
+        let Some(group) = self.group(group.0) else { return };
+        let mut state = group.state.write();
+        if !state.open {
+            return;
+        }
+        state.open = false;
+        state.compress(group.id);
+        state.last = vec![];
+        // The next row, if ever, has to be written against nothing.
+        state.log_segment = 0;
+        let mut frames = vec![];
+        record::put_close(&mut frames, group.id);
+        if let Err(e) = self.write_log(&frames) {
+            // It is open again after a restart, without rows; nothing is lost.
+            tracing::warn!(group = %group.key, error = %e, "the end of a group is not in the log");
+        }
+    }
+}
+
+impl SampleAppender for Store {
+    fn append(&self, batch: &[SeriesSample]) -> Result<AppendReport, Error> {
+        let mut definitions = self.definitions.lock();
+        let now = (self.options.clock)();
+        let latest = now.saturating_add(self.options.max_future_ms);
+        let oldest = self.options.retention_ms.map_or(i64::MIN, |r| now.saturating_sub(r));
+        let (refs, new) = self.resolve(batch.iter().map(|s| &s.labels), definitions.next_series)?;
+
+        let mut report = AppendReport::default();
+        let mut accepted: Vec<(u32, i64, f64)> = Vec::with_capacity(batch.len());
+        // The newest of each series within this batch.
+        let mut newest: HashMap<u32, (i64, u64)> = HashMap::new();
+        let mut loose = self.loose.write();
+        for (sample, &series) in batch.iter().zip(&refs) {
+            let (ts, value) = (sample.ts, sample.value);
+            if ts > latest || ts < oldest {
+                report.out_of_bounds += 1;
+                continue;
+            }
+            let verdict = match newest.get(&series) {
+                Some(&last) => crate::loose::judge(Some(last), ts, value),
+                None => loose.series.get(&series).map_or(Verdict::New, |s| s.judge(ts, value)),
+            };
+            match verdict {
+                Verdict::New => {
+                    newest.insert(series, (ts, value.to_bits()));
+                    accepted.push((series, ts, value));
+                    report.accepted += 1;
+                }
+                Verdict::Known => report.accepted += 1,
+                Verdict::Duplicate => report.duplicate += 1,
+                Verdict::OutOfOrder => report.out_of_order += 1,
+            }
+        }
+        count(&self.counters.out_of_order, report.out_of_order as u64);
+        if accepted.is_empty() {
+            return Ok(report);
+        }
+        // A series whose samples were all refused is not created.
+        let new: Vec<_> = new.into_iter().filter(|(series, _)| newest.contains_key(series)).collect();
+        let mut frames = vec![];
+        put_series_records(&mut frames, &new);
+        record::put_samples(&mut frames, &accepted);
+        self.write_log(&frames)?;
+        self.insert_series(&mut definitions, &new)?;
+        for &(series, ts, value) in &accepted {
+            loose.push(series, ts, value);
+        }
+        drop(loose);
+        drop(definitions);
+        count(&self.counters.samples, accepted.len() as u64);
+        self.after_write()?;
+        Ok(report)
+    }
+}

@@ -20,7 +20,7 @@ import sys
 import threading
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -86,6 +86,9 @@ def main() -> None:
             return AuthResult(success=False, handled=False)
         return AuthResult(success=True, auth_data={"mechanism": mechanism})
 
+    # What most servers ask, and what clients of AUTH LOGIN look for.
+    SMTP.AuthLoginUsernameChallenge = "Username:"
+    SMTP.AuthLoginPasswordChallenge = "Password:"
     controller = Controller(
         Handler(directory / "mails.jsonl"),
         hostname="127.0.0.1",

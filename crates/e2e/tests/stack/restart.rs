@@ -59,6 +59,7 @@ fn kill_minus_nine_leaves_no_gap_but_the_scrapes_missed() {
     assert!(points.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1), "in order: {points:?}");
     let gaps: Vec<f64> = points.windows(2).map(|w| w[1].0 - w[0].0).filter(|gap| *gap > 1.2).collect();
     assert!(gaps.len() <= 1, "one gap at most: {gaps:?}");
-    let bound = (ready + Duration::from_secs(2)).as_secs_f64();
+    // The original itself waits five seconds for its target discovery.
+    let bound = (ready + Duration::from_secs(6)).as_secs_f64();
     assert!(gaps.iter().all(|gap| *gap < bound), "{gaps:?} within {bound} s");
 }

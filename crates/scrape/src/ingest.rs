@@ -16,8 +16,8 @@ use storage::{ABSENT, ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSam
 
 use crate::lines::{Lines, Target};
 use crate::metadata::{Families, MetadataStore, Piece};
-pub use crate::sample::SampleSettings;
 use crate::sample::SampleError;
+pub use crate::sample::SampleSettings;
 use crate::stats::{Stats, add};
 
 /// Samples further ahead of the scrape than this are out of bounds, as upstream.
@@ -141,10 +141,17 @@ enum Failure {
 impl Ingest {
     /// For a target with these (public) labels; `key` names its group in the store.
     #[must_use]
-    pub fn new(sinks: Sinks, settings: Arc<SampleSettings>, key: LabelSet, target: LabelSet, timeout: Duration) -> Self {
+    pub fn new(
+        sinks: Sinks,
+        settings: Arc<SampleSettings>,
+        key: LabelSet,
+        target: LabelSet,
+        timeout: Duration,
+    ) -> Self {
         // The seed only has to be unknown to targets; the address of a fresh allocation is random enough where ASLR is on.
         let families = Arc::new(Mutex::new(Families::default()));
-        let seed = key.upstream_hash() ^ (Arc::as_ptr(&families) as usize as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = key.upstream_hash()
+            ^ (Arc::as_ptr(&families) as usize as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Self {
             sinks,
             settings,
@@ -195,12 +202,19 @@ impl Ingest {
     /// Bytes on the heap that stay between scrapes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.lines.heap_bytes() + self.seen.capacity() * 4 + self.stamped.capacity() * size_of::<(u32, Stamped)>()
+        self.lines.heap_bytes()
+            + self.seen.capacity() * 4
+            + self.stamped.capacity() * size_of::<(u32, Stamped)>()
     }
 
     /// Handles one scrape: everything the store gets of it is at `ts`, in one row. `elapsed` is asked once, when the body is
     /// read.
-    pub fn scrape(&mut self, ts: TimestampMs, fetched: Fetched<'_>, elapsed: impl FnOnce() -> Duration) -> Summary {
+    pub fn scrape(
+        &mut self,
+        ts: TimestampMs,
+        fetched: Fetched<'_>,
+        elapsed: impl FnOnce() -> Duration,
+    ) -> Summary {
         let mut summary = Summary { error: None, duration: Duration::ZERO, scraped: 0, kept: 0, added: 0 };
         let body_size = match fetched {
             Fetched::Body { bytes, .. } => i64::try_from(bytes.len()).unwrap_or(i64::MAX),
@@ -334,7 +348,13 @@ impl Ingest {
         }
     }
 
-    fn walk(&mut self, format: Format, body: &[u8], ts: TimestampMs, read: &mut Reading) -> Result<(), Failure> {
+    fn walk(
+        &mut self,
+        format: Format,
+        body: &[u8],
+        ts: TimestampMs,
+        read: &mut Reading,
+    ) -> Result<(), Failure> {
         let mut parser = Parser::new(format, body);
         let families = Arc::clone(&self.families);
         let mut families = families.lock();
@@ -463,7 +483,9 @@ impl Ingest {
         };
         // Only a line that is the entry and nothing but the entry can be known again by its bytes.
         let line = body.get(pos..parser.position().saturating_sub(1)).unwrap_or_default();
-        let whole = body.get(pos + line.len()) == Some(&b'\n') && line.first() == Some(&b'#') && !line.contains(&b'\n');
+        let whole = body.get(pos + line.len()) == Some(&b'\n')
+            && line.first() == Some(&b'#')
+            && !line.contains(&b'\n');
         let Some(target) = target.filter(|_| whole) else { return Ok(Some(None)) };
         let id = match self.lines.find(line) {
             Some(id) => {

@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn lines_are_found_by_place_and_by_hash_and_forgotten() {
         let mut lines = Lines::new(7);
-        let ids: Vec<_> = (0..3000_u32).map(|i| lines.add(format!("l{i}").as_bytes(), Target::Slot(i))).collect();
+        let ids: Vec<_> =
+            (0..3000_u32).map(|i| lines.add(format!("l{i}").as_bytes(), Target::Slot(i))).collect();
         assert!(lines.set_order(ids.clone()).is_none());
         assert_eq!(lines.find(b"l77"), Some(ids[77]));
         assert_eq!(lines.place_of(ids[77]), Some(77));

@@ -52,7 +52,11 @@ struct Pools {
 impl Manager {
     /// A manager without pools. Must be used within a tokio runtime.
     #[must_use]
-    pub fn new(rows: Arc<dyn RowAppender>, samples: Arc<dyn SampleAppender>, options: ManagerOptions) -> Self {
+    pub fn new(
+        rows: Arc<dyn RowAppender>,
+        samples: Arc<dyn SampleAppender>,
+        options: ManagerOptions,
+    ) -> Self {
         let sinks = Sinks { rows, samples, stats: Arc::default(), metadata: Arc::default() };
         Self { sinks, options, pools: Mutex::default(), views: RwLock::default() }
     }
@@ -124,7 +128,8 @@ impl Manager {
                 match known {
                     Some(mut pool) => {
                         add(&self.sinks.stats.pool_reloads, 1);
-                        pool.reload(config.clone(), fetch, seed, TargetGroup::from_static(&config.discovery)).await;
+                        pool.reload(config.clone(), fetch, seed, TargetGroup::from_static(&config.discovery))
+                            .await;
                         return Ok(pool);
                     }
                     None => Pool::new(self.sinks.clone(), config.clone(), fetch, seed),

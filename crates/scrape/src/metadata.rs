@@ -54,7 +54,11 @@ impl MetadataStore {
     }
 }
 
-fn intern<T: ?Sized + Eq + std::hash::Hash>(set: &mut HashSet<Arc<T>>, key: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T>
+fn intern<T: ?Sized + Eq + std::hash::Hash>(
+    set: &mut HashSet<Arc<T>>,
+    key: &T,
+    make: impl FnOnce() -> Arc<T>,
+) -> Arc<T>
 where
     Arc<T>: Borrow<T>,
 {

@@ -79,7 +79,13 @@ impl Pool {
     }
 
     /// Takes a new scrape config: all loops start anew and keep their series.
-    pub(crate) async fn reload(&mut self, config: ScrapeConfig, fetch: Fetch, seed: u64, groups: Vec<TargetGroup>) {
+    pub(crate) async fn reload(
+        &mut self,
+        config: ScrapeConfig,
+        fetch: Fetch,
+        seed: u64,
+        groups: Vec<TargetGroup>,
+    ) {
         // Discoveries of the old scrape config have nothing to say any more.
         self.groups = groups.into_iter().map(|g| (g.source.clone(), g)).collect();
         self.settings = Arc::new(SampleSettings::new(&config));
@@ -161,7 +167,8 @@ impl Pool {
         };
         let families = ingest.families();
         let (orders, receiver) = watch::channel(Order::Run);
-        let task = tokio::spawn(run(Arc::clone(&target), Arc::clone(&self.fetch), ingest, self.seed, receiver));
+        let task =
+            tokio::spawn(run(Arc::clone(&target), Arc::clone(&self.fetch), ingest, self.seed, receiver));
         Loop { target, families, orders, task }
     }
 
@@ -200,7 +207,8 @@ impl Pool {
         active.sort_by(|a, b| a.0.all.cmp(&b.0.all));
         let pool = &self.config.job_name;
         let dropped = self.dropped.iter().cloned();
-        let dropped = dropped.map(|discovered_labels| DroppedTarget { discovered_labels, scrape_pool: pool.clone() });
+        let dropped =
+            dropped.map(|discovered_labels| DroppedTarget { discovered_labels, scrape_pool: pool.clone() });
         View { active, dropped: dropped.collect(), dropped_count: self.dropped_count }
     }
 }

@@ -261,7 +261,8 @@ fn target(config: &ScrapeConfig, discovered: &LabelSet) -> Result<Option<Target>
             builder.value("__scrape_interval__")
         ));
     }
-    let meta: Vec<_> = builder.iter().map(|(n, _)| n.to_owned()).filter(|n| n.starts_with("__meta_")).collect();
+    let meta: Vec<_> =
+        builder.iter().map(|(n, _)| n.to_owned()).filter(|n| n.starts_with("__meta_")).collect();
     for name in meta {
         builder.remove(&name);
     }
@@ -397,7 +398,8 @@ mod tests {
             ("15s", "20s", "scrape timeout cannot be greater than scrape interval (\"20s\" > \"15s\")"),
             ("15s", "x", "error parsing scrape timeout: not a valid duration string: \"x\""),
         ] {
-            let own = [("__address__", "h"), ("__scrape_interval__", interval), ("__scrape_timeout__", timeout)];
+            let own =
+                [("__address__", "h"), ("__scrape_interval__", interval), ("__scrape_timeout__", timeout)];
             let group = group(&[&own], &[]);
             let built = build(&config(), std::iter::once(&group));
             assert_eq!(built.errors[0].0, format!("instance 0 in group s: {error}"));

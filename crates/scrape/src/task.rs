@@ -73,7 +73,10 @@ impl Fetch {
             .uri(&target.url)
             .header(ACCEPT, &self.accept)
             .header(ACCEPT_ENCODING, self.accept_encoding)
-            .header("X-Prometheus-Scrape-Timeout-Seconds", model::float::format_f(target.timeout.as_secs_f64()))
+            .header(
+                "X-Prometheus-Scrape-Timeout-Seconds",
+                model::float::format_f(target.timeout.as_secs_f64()),
+            )
             .body(Bytes::new())
             .map_err(|e| failed(format!("parse {}: {e}", model::float::go_quote(&target.url))))?;
         // A body of exactly the limit is too large, as upstream.
@@ -87,7 +90,8 @@ impl Fetch {
             return Err(failed(format!("server returned HTTP status {}", reply.status())));
         }
         let content_type = reply.headers().get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
-        let decision = content::decide(&String::from_utf8_lossy(content_type), self.fallback).map_err(failed)?;
+        let decision =
+            content::decide(&String::from_utf8_lossy(content_type), self.fallback).map_err(failed)?;
         Ok((decision, reply.into_body()))
     }
 }

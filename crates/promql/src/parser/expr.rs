@@ -320,17 +320,17 @@ impl<'a> Parser<'a> {
             let tree = self.expr(0)?;
             height = height.max(tree.height);
             args.push(tree.expr);
+            let mut another = false;
             while let Some(comma) = self.take(Kind::Comma) {
-                if starts_expr(self.peek().kind) {
+                another = starts_expr(self.peek().kind);
+                if another {
                     break;
                 }
                 self.fail(comma.span, "trailing commas not allowed in function call args");
             }
-            if let Some(close) = self.take(Kind::RightParen) {
+            if !another {
+                let close = self.expect(Kind::RightParen)?;
                 return Ok((args, height, close.span.end));
-            }
-            if !starts_expr(self.peek().kind) {
-                return self.unexpected();
             }
         }
     }

@@ -170,7 +170,7 @@ impl IntDecoder {
                     .for_each(|(o, &u)| *o = base.wrapping_add(u.wrapping_mul(gcd).cast_signed()));
             }
             (true, 1) => {
-                tail.iter_mut().zip(residuals).for_each(|(o, &u)| *o = base.wrapping_add(unzigzag(u)))
+                tail.iter_mut().zip(residuals).for_each(|(o, &u)| *o = base.wrapping_add(unzigzag(u)));
             }
             (true, _) => {
                 let gcd = gcd.cast_signed();

@@ -74,6 +74,17 @@ impl RawRows {
         self.row(row).get(slot as usize).copied().unwrap_or(ABSENT)
     }
 
+    /// Fills `out` with the cells of some slots, column after column.
+    pub(crate) fn columns(&self, first: u32, count: u32, out: &mut [f64]) {
+        let rows = self.ts.len();
+        // Row by row: rows lie far apart, and their distance may be one at which caches collide.
+        for i in 0..rows {
+            let row = self.row(i).get(first as usize..).unwrap_or(&[]);
+            let cells = row.iter().copied().chain(std::iter::repeat(ABSENT)).take(count as usize);
+            out[i..].iter_mut().step_by(rows).zip(cells).for_each(|(o, v)| *o = v);
+        }
+    }
+
     fn width(&self) -> usize {
         (0..self.ts.len()).map(|i| self.row(i).len()).max().unwrap_or(0)
     }
@@ -110,13 +121,8 @@ impl State {
             return;
         }
         let width = u32::try_from(raw.width()).expect("slots are u32");
-        let rows: Vec<&[f64]> = (0..raw.ts.len()).map(|i| raw.row(i)).collect();
         let (meta, body) = BUILDER.with_borrow_mut(|b| {
-            b.build(id, &raw.ts, width, |slot, out| {
-                for (o, row) in out.iter_mut().zip(&rows) {
-                    *o = row.get(slot as usize).copied().unwrap_or(ABSENT);
-                }
-            })
+            b.build(id, &raw.ts, width, |first, count, out| raw.columns(first, count, out))
         });
         self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
         self.raw.clear();
@@ -181,22 +187,23 @@ pub(crate) fn join(
         }
     }
     if sound.is_empty() {
-        let (meta, body) = BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _| {}));
+        let (meta, body) = BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _, _| {}));
         return (body, meta, take);
     }
     let mut verified = vec![Verified::default(); sound.len()];
     let slots = sound.iter().map(|p| p.meta.slots).max().unwrap_or(0);
     let mut lost: HashSet<usize> = HashSet::new();
     let (meta, body) = BUILDER.with_borrow_mut(|b| {
-        b.build(id, &ts, slots, |slot, out| {
-            let mut rest = out;
-            for (i, piece) in sound.iter().enumerate() {
-                let (cells, tail) = rest.split_at_mut(piece.meta.rows as usize);
-                if reader.column(piece, slot, &mut verified[i], cells).is_err() {
-                    cells.fill(ABSENT);
-                    lost.insert(i);
+        b.build(id, &ts, slots, |first, _, out| {
+            for (slot, mut rest) in (first..).zip(out.chunks_exact_mut(ts.len())) {
+                for (i, piece) in sound.iter().enumerate() {
+                    let (cells, tail) = rest.split_at_mut(piece.meta.rows as usize);
+                    if reader.column(piece, slot, &mut verified[i], cells).is_err() {
+                        cells.fill(ABSENT);
+                        lost.insert(i);
+                    }
+                    rest = tail;
                 }
-                rest = tail;
             }
         })
     });

@@ -361,11 +361,8 @@ fn write_group(
         return Ok(());
     }
     let slots = u32::try_from(state.slots.len()).expect("slots are u32");
-    let (meta, body) = builder.build(group.id, &state.raw.ts, slots, |slot, out| {
-        for (row, o) in out.iter_mut().enumerate() {
-            *o = state.raw.cell(row, slot);
-        }
-    });
+    let (meta, body) = builder
+        .build(group.id, &state.raw.ts, slots, |first, count, out| state.raw.columns(first, count, out));
     writer.frame(kind::PIECE, |out| {
         meta.put(out);
         out.extend_from_slice(&body);

@@ -17,7 +17,6 @@ use crate::bytes::Reader;
 use crate::codec::{Decoder, Encoder, IntDecoder, IntEncoder};
 use crate::mmap::Blob;
 
-pub(crate) const META_LEN: usize = 40;
 const BLOCK_SLOTS: usize = 64;
 const TABLE_ENTRY: usize = 8;
 
@@ -80,19 +79,19 @@ pub(crate) struct Segment {
 pub(crate) struct SegmentBuilder {
     ints: IntEncoder,
     values: Encoder,
-    column: Vec<f64>,
+    cells: Vec<f64>,
     block: Vec<u8>,
 }
 
 impl SegmentBuilder {
-    /// Builds a segment of `ts.len()` rows (1 to [`MAX_CHUNK_ROWS`], ascending) and `slots` columns; `column` fills a
-    /// slice of as many cells with a slot's values.
+    /// Builds a segment of `ts.len()` rows (1 to [`MAX_CHUNK_ROWS`], ascending) and `slots` columns; `columns` fills the cells
+    /// of some slots (the first of them, then how many), column after column.
     pub(crate) fn build(
         &mut self,
         group: u32,
         ts: &[i64],
         slots: u32,
-        mut column: impl FnMut(u32, &mut [f64]),
+        mut columns: impl FnMut(u32, u32, &mut [f64]),
     ) -> (Meta, Vec<u8>) {
         let mut meta = Meta {
             group,
@@ -111,20 +110,20 @@ impl SegmentBuilder {
         let table_at = body.len();
         let blocks_at = table_at + meta.table_len();
         body.resize(blocks_at, 0);
-        self.column.clear();
-        self.column.resize(ts.len(), ABSENT);
+        self.cells.clear();
+        self.cells.resize(ts.len() * BLOCK_SLOTS, ABSENT);
         for (i, first) in (0..slots).step_by(BLOCK_SLOTS).enumerate() {
             let in_block = (slots - first).min(64);
             self.block.clear();
             self.block.resize(in_block as usize * 2, 0);
-            for slot in first..first + in_block {
-                column(slot, &mut self.column);
+            let cells = &mut self.cells[..in_block as usize * ts.len()];
+            columns(first, in_block, cells);
+            for (i, column) in cells.chunks_exact(ts.len()).enumerate() {
                 let start = self.block.len();
-                self.values.encode(&self.column, &mut self.block);
+                self.values.encode(column, &mut self.block);
                 let len = u16::try_from(self.block.len() - start)
                     .expect("MAX_CHUNK_ROWS doubles and their runs fit");
-                let at = (slot - first) as usize * 2;
-                self.block[at..at + 2].copy_from_slice(&len.to_le_bytes());
+                self.block[i * 2..i * 2 + 2].copy_from_slice(&len.to_le_bytes());
             }
             body.extend_from_slice(&self.block);
             let end = u32::try_from(body.len() - blocks_at).expect("a segment is shorter than 4 GiB");
@@ -241,9 +240,10 @@ mod tests {
 
     fn sample(rows: usize, slots: u32) -> Segment {
         let ts: Vec<i64> = (0..rows).map(|i| 1_000 + i64::try_from(i).unwrap() * 15).collect();
-        let (meta, body) = SegmentBuilder::default().build(3, &ts, slots, |slot, out| {
+        let (meta, body) = SegmentBuilder::default().build(3, &ts, slots, |first, count, out| {
+            assert_eq!(out.len(), count as usize * rows);
             for (i, o) in out.iter_mut().enumerate() {
-                *o = cell(slot, i);
+                *o = cell(first + u32::try_from(i / rows).unwrap(), i % rows);
             }
         });
         Segment { meta, body: Blob::Memory(body.into()) }
@@ -299,7 +299,7 @@ mod tests {
         }
 
         #[test]
-        fn foreign_bytes_do_no_harm(meta in proptest::collection::vec(any::<u8>(), META_LEN),
+        fn foreign_bytes_do_no_harm(meta in proptest::collection::vec(any::<u8>(), 40),
                                     body in proptest::collection::vec(any::<u8>(), 0..400)) {
             if let Some(meta) = Meta::get(&mut Reader::new(&meta)) {
                 let segment = Segment { meta, body: Blob::Memory(body.into()) };

@@ -85,6 +85,9 @@ pub(crate) fn count(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
+/// Series that are to be defined.
+type NewSeries<'a> = Vec<(u32, &'a LabelSet)>;
+
 /// What the store counts, beyond [`storage::HeadStats`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -197,7 +200,7 @@ impl Store {
         &self,
         sets: impl Iterator<Item = &'a LabelSet>,
         mut next: u32,
-    ) -> Result<(Vec<u32>, Vec<(u32, &'a LabelSet)>), Error> {
+    ) -> Result<(Vec<u32>, NewSeries<'a>), Error> {
         let index = self.index.read();
         let mut fresh: HashMap<&LabelSet, u32> = HashMap::new();
         let mut new = vec![];

@@ -36,9 +36,9 @@ pub(super) fn pack(values: &[u64], out: &mut Vec<u8>) {
     }
 }
 
-/// The width at which a block takes the fewest bits, and how many values do not fit it.
+/// The width at which a block takes about the fewest bits, and how many values do not fit it.
 fn choose_width(block: &[u64]) -> (u32, usize) {
-    let mut count = [0_usize; 65];
+    let mut count = [0_u8; 65];
     let mut all = 0;
     for &v in block {
         count[bit_len(v) as usize] += 1;
@@ -46,16 +46,15 @@ fn choose_width(block: &[u64]) -> (u32, usize) {
     }
     let widest = bit_len(all);
     let (mut best, mut best_cost) = ((widest, 0), block.len() * widest as usize);
-    let mut exceptions = 0;
+    let (mut exceptions, mut excess_bits) = (0, 0);
     for width in (0..widest).rev() {
-        exceptions += count[width as usize + 1];
+        exceptions += usize::from(count[width as usize + 1]);
         if exceptions > block.len() / 4 {
             break;
         }
-        let patches: usize = (width + 1..=widest)
-            .map(|len| count[len as usize] * (8 + 8 * (len - width).div_ceil(7) as usize))
-            .sum();
-        let cost = block.len() * width as usize + 8 + patches;
+        excess_bits += exceptions;
+        // A patch is its index and a varint, of which half of the last byte is empty on average.
+        let cost = block.len() * width as usize + 8 + exceptions * 12 + excess_bits * 8 / 7;
         if cost < best_cost {
             (best, best_cost) = ((width, exceptions), cost);
         }

@@ -62,6 +62,11 @@ fn scaled(i: i64, e: u8, form: Form) -> f64 {
 
 #[inline]
 fn exact(x: f64, e: u8, form: Form) -> Option<i64> {
+    if e == 0 {
+        let whole = x + MAGIC;
+        return (x.abs() < LIMIT && (whole - MAGIC).to_bits() == x.to_bits())
+            .then(|| whole.to_bits().cast_signed().wrapping_sub(MAGIC_BITS));
+    }
     nearest(x, e).filter(|&i| scaled(i, e, form).to_bits() == x.to_bits())
 }
 
@@ -84,30 +89,39 @@ impl Scaled {
         let exponents = form.exponents();
         let mut e = *exponents.start();
         let mut misfits = 0;
-        for &x in values {
-            if exact(x, e, form).is_some() {
+        let mut last = 0;
+        self.ints.clear();
+        self.exceptions.clear();
+        let mut i = 0;
+        while let Some(&x) = values.get(i) {
+            if let Some(int) = exact(x, e, form) {
+                last = int;
+                self.ints.push(int);
+                i += 1;
                 continue;
             }
             match (e + 1..=*exponents.end()).find(|&k| exact(x, k, form).is_some()) {
-                Some(k) => e = k,
-                None => misfits += 1,
+                // All over, at the exponent this value needs: at most 15 times, mostly never.
+                Some(k) => {
+                    e = k;
+                    (i, last) = (0, 0);
+                    self.ints.clear();
+                    self.exceptions.clear();
+                }
+                None => {
+                    misfits += 1;
+                    // A value that fits a small exponent may overflow at the one another value needs.
+                    if misfits > max_exceptions {
+                        return false;
+                    }
+                    self.exceptions.push((i, x.to_bits()));
+                    self.ints.push(last);
+                    i += 1;
+                }
             }
-            if misfits > max_exceptions {
-                return false;
-            }
+            misfits = misfits.max(self.exceptions.len());
         }
         self.exponent = e;
-        self.ints.clear();
-        self.exceptions.clear();
-        let mut last = 0;
-        for (i, &x) in values.iter().enumerate() {
-            match exact(x, e, form) {
-                Some(int) => last = int,
-                None => self.exceptions.push((i, x.to_bits())),
-            }
-            self.ints.push(last);
-        }
-        // A value that fits a small exponent may overflow at the one another value needs.
         self.exceptions.len() <= max_exceptions
     }
 

@@ -196,7 +196,7 @@ impl Decoder {
         let (mut from, mut to) = (present, out.len());
         let mut runs = std::mem::take(&mut self.runs);
         while let Some(n) = runs.pop() {
-            if runs.len() % 2 == 0 {
+            if runs.len().is_multiple_of(2) {
                 out.copy_within(from - n..from, to - n);
                 from -= n;
             } else {

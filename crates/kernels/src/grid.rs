@@ -119,7 +119,7 @@ impl GridBlock {
     /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        if self.steps == 0 { 0 } else { self.values.len() / self.steps }
+        self.values.len().checked_div(self.steps).unwrap_or(0)
     }
 
     /// Appends an empty row and returns its index.

@@ -1,5 +1,7 @@
 //! Runs upstream's test scripts (`promqltest`), read in place. What needs native histograms is counted apart.
 
+#![expect(clippy::unwrap_used, reason = "a script that cannot be read is a failed test")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -319,9 +321,8 @@ impl Expected {
                     self.string = Some(quoted.to_owned());
                 }
                 "range" => {
-                    let mut words = rest.split_whitespace().filter_map(|w| {
-                        w.starts_with(|c: char| c.is_ascii_digit() || c == '-').then(|| ms(w))
-                    });
+                    let number = |w: &&str| w.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+                    let mut words = rest.split_whitespace().filter(number).map(ms);
                     let mut next = || words.next().unwrap();
                     self.range = Some((next(), next(), next()));
                 }

@@ -15,6 +15,12 @@ use crate::plan::{Node, RangeNode, Selector, Source, Window};
 /// Takes parts of a vector as they come.
 pub(crate) type Sink<'a> = dyn FnMut(Block) -> Result<(), QueryError> + 'a;
 
+/// Takes a series' samples.
+pub(crate) type TakeSeries<'a> = dyn FnMut(&LabelSet, &[i64], &[f64]) -> Result<(), QueryError> + 'a;
+
+/// A series with its samples.
+pub(crate) type SeriesSamples = (LabelSet, Vec<(i64, f64)>);
+
 /// Whether the taker of a stream looks at the reserved labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -211,7 +217,7 @@ impl Evaluator<'_> {
         &self,
         range: &RangeNode,
         grid: &Grid,
-        take: &mut dyn FnMut(&LabelSet, &[i64], &[f64]) -> Result<(), QueryError>,
+        take: &mut TakeSeries<'_>,
     ) -> Result<(), QueryError> {
         let RangeNode { source, range_ms, at_ms, offset_ms, .. } = range;
         let ends = shift(grid, *at_ms, *offset_ms);
@@ -286,7 +292,7 @@ impl Evaluator<'_> {
         &self,
         range: &RangeNode,
         grid: &Grid,
-    ) -> Result<Vec<(LabelSet, Vec<(i64, f64)>)>, QueryError> {
+    ) -> Result<Vec<SeriesSamples>, QueryError> {
         let mut all = Vec::new();
         if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
             let outer = shift(grid, range.at_ms, range.offset_ms);
@@ -306,7 +312,7 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
         }
-        all.retain(|(_, samples): &(LabelSet, Vec<(i64, f64)>)| !samples.is_empty());
+        all.retain(|(_, samples): &SeriesSamples| !samples.is_empty());
         Ok(all)
     }
 

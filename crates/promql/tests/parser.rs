@@ -1,6 +1,6 @@
 //! The parser against upstream's texts: error messages with their columns, printed forms, and every expression of the
 //! conformance data.
-#![allow(missing_docs, reason = "a test has no callers")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "all of this file is test")]
 
 use std::path::PathBuf;
 

@@ -15,7 +15,7 @@ pub(super) fn replace(args: &mut Args<'_>) -> Result<Block, QueryError> {
     let regex = model::anchored(&pattern).map_err(|_| {
         QueryError::execution(format!("invalid regular expression in label_replace(): {pattern}"))
     })?;
-    if dst.is_empty() {
+    if !is_label_name(&dst) {
         return Err(QueryError::execution(format!(
             "invalid destination label name in label_replace(): {dst}"
         )));
@@ -43,12 +43,12 @@ pub(super) fn join(args: &mut Args<'_>) -> Result<Block, QueryError> {
     let mut sources = Vec::new();
     while !args.is_empty() {
         let src = args.text()?;
-        if src.is_empty() {
+        if !is_label_name(&src) {
             return Err(QueryError::execution(format!("invalid source label name in label_join(): {src}")));
         }
         sources.push(src);
     }
-    if dst.is_empty() {
+    if !is_label_name(&dst) {
         return Err(QueryError::execution(format!("invalid destination label name in label_join(): {dst}")));
     }
     for (labels, drop_name) in block.labels.iter_mut().zip(&mut block.drop_name) {
@@ -130,6 +130,11 @@ fn chunk<'a>(rest: &mut &'a str) -> &'a str {
     let (head, tail) = rest.split_at(end);
     *rest = tail;
     head
+}
+
+/// Any UTF-8. Escaped bytes that are none have become the replacement character, which cannot be written in a query.
+fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
 }
 
 #[cfg(test)]

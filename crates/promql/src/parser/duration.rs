@@ -13,7 +13,7 @@ pub struct DurationExprError {
 }
 
 /// The longest duration upstream's nanoseconds hold, in seconds.
-pub(super) const MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+pub(super) const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 impl DurationValue {
     /// The duration in milliseconds, cut to whole ones.

@@ -1,7 +1,6 @@
 //! Runs upstream's PromQL test scripts against the engine.
 
 mod parse;
-mod store;
 
 use std::collections::BTreeMap;
 
@@ -9,8 +8,8 @@ use model::{LabelSet, METRIC_NAME, is_stale};
 use promql::parser::{Expr, ParserOptions, RangeModifier, parse as parse_promql};
 use promql::{Engine, EngineOptions, QueryOptions, QueryResult, Value};
 
+use crate::support::Memory;
 use parse::{Command, Eval, Text, When, parse_script};
-use store::MemoryStore;
 
 /// What became of a case.
 #[derive(Debug)]
@@ -30,6 +29,7 @@ pub(crate) struct Case {
 }
 
 const HISTOGRAMS: &str = "native histograms";
+const START_TIMESTAMPS: &str = "start timestamps";
 
 /// Runs a script and returns what became of each query.
 pub(crate) fn run_script(text: &str) -> Result<Vec<Case>, String> {
@@ -38,13 +38,13 @@ pub(crate) fn run_script(text: &str) -> Result<Vec<Case>, String> {
         delayed_name_removal: true,
         ..EngineOptions::default()
     });
-    let mut runner = Runner { engine, store: MemoryStore::default(), histograms: Vec::new() };
+    let mut runner = Runner { engine, store: Memory::default(), incomplete: Vec::new() };
     let mut cases = Vec::new();
     for command in parse_script(text)? {
         match command {
             Command::Clear => {
-                runner.store = MemoryStore::default();
-                runner.histograms.clear();
+                runner.store = Memory::default();
+                runner.incomplete.clear();
             }
             Command::Load { step_ms, series, nhcb } => runner.load(step_ms, &series, nhcb)?,
             Command::Eval(eval) => {
@@ -58,66 +58,61 @@ pub(crate) fn run_script(text: &str) -> Result<Vec<Case>, String> {
 
 struct Runner {
     engine: Engine,
-    store: MemoryStore,
-    /// Series that hold what the store does not keep.
-    histograms: Vec<LabelSet>,
+    store: Memory,
+    /// Series that hold what the store does not keep, and what that is.
+    incomplete: Vec<(LabelSet, &'static str)>,
 }
 
 impl Runner {
     fn load(&mut self, step_ms: i64, lines: &[String], nhcb: bool) -> Result<(), String> {
+        // Of several definitions of a series in one block the last one counts.
+        let mut defined = BTreeMap::new();
         for line in lines {
-            if line.contains("}@st ") || line.split(['{', ' ']).next().is_some_and(|n| n.ends_with("@st")) {
+            if let Some((head, _)) = line.split_once("@st ") {
+                self.incomplete.push((parse::series(head)?.0, START_TIMESTAMPS));
                 continue;
             }
-            if line.contains("{{") {
-                let head = line[..line.find("{{").unwrap_or(0)].trim();
-                // Values may come before the first histogram.
-                let head = head
-                    .find('}')
-                    .map_or_else(|| head.split_whitespace().next().unwrap_or_default(), |i| &head[..=i]);
-                self.histograms.push(parse::series(head)?.0);
+            if let Some((head, _)) = line.split_once("{{") {
+                // Floats may come before the first histogram.
+                let end = head.find('}').map_or_else(|| head.find(' ').unwrap_or(head.len()), |i| i + 1);
+                self.incomplete.push((parse::series(&head[..end])?.0, HISTOGRAMS));
                 continue;
             }
             let (labels, values) = parse::series(line)?;
-            for (i, value) in values.iter().enumerate() {
-                if let Some(value) = value {
-                    self.store.add(&labels, step_ms * i64::try_from(i).unwrap_or(i64::MAX), *value);
-                }
-            }
-            let name = labels.metric_name();
-            if nhcb && let Some(base) = name.strip_suffix("_bucket") {
+            if nhcb && let Some(base) = labels.metric_name().strip_suffix("_bucket") {
                 let mut builder = labels.without(&["le"]).to_builder();
                 builder.set(METRIC_NAME, base);
-                self.histograms.push(builder.build());
+                self.incomplete.push((builder.build(), HISTOGRAMS));
             }
+            defined.insert(labels, values);
+        }
+        for (labels, values) in defined {
+            let samples = values.iter().zip(0_i64..).filter_map(|(v, i)| v.map(|v| (step_ms * i, v)));
+            self.store.add(&labels, samples);
         }
         Ok(())
     }
 
+    /// Runs a case. One that needs what is not there yet may pass all the same, but not fail.
     fn eval(&self, eval: &Eval) -> Outcome {
-        if let Some(reason) = self.skip(eval) {
-            return Outcome::Skipped(reason);
+        match (self.check(eval), self.excuse(eval)) {
+            (Ok(()), _) => Outcome::Passed,
+            (Err(_), Some(reason)) => Outcome::Skipped(reason),
+            (Err(e), None) => Outcome::Failed(e),
         }
-        let result = self.query(eval, eval.when);
-        let failed = |e: String| Outcome::Failed(e);
-        match (&result, &eval.fail) {
-            (Err(e), _) if e.contains("not supported yet") => {
-                return Outcome::Skipped("functions and modifiers the engine refuses as not supported yet");
-            }
-            (Err(e), Some(want)) if want.matches(e) => return Outcome::Passed,
-            (Err(e), Some(want)) => return failed(format!("fails with {e:?}, not {want:?}")),
-            (Err(e), None) => return failed(format!("fails: {e}")),
-            (Ok(got), Some(_)) => return failed(format!("should fail, yields {:?}", got.value)),
-            (Ok(_), None) => {}
-        }
-        let Ok(result) = result else { return failed("no result".to_owned()) };
-        if let Err(e) = annotations(eval, &result).and_then(|()| values(eval, &result.value)) {
-            return failed(e);
-        }
-        match self.as_range(eval, &result.value) {
-            Ok(()) => Outcome::Passed,
-            Err(e) => failed(format!("as a range query: {e}")),
-        }
+    }
+
+    fn check(&self, eval: &Eval) -> Result<(), String> {
+        let result = match (self.query(eval, eval.when), &eval.fail) {
+            (Err(e), Some(want)) if want.matches(&e) => return Ok(()),
+            (Err(e), Some(want)) => return Err(format!("fails with {e:?}, not {want:?}")),
+            (Err(e), None) => return Err(format!("fails: {e}")),
+            (Ok(got), Some(_)) => return Err(format!("should fail, yields {:?}", got.value)),
+            (Ok(result), None) => result,
+        };
+        annotations(eval, &result)?;
+        values(eval, &result.value)?;
+        self.as_range(eval, &result.value).map_err(|e| format!("as a range query: {e}"))
     }
 
     fn query(&self, eval: &Eval, when: When) -> Result<QueryResult, String> {
@@ -131,17 +126,17 @@ impl Runner {
         result.map_err(|e| e.to_string())
     }
 
-    /// Why a case is left out: the one list of what is not there yet.
-    fn skip(&self, eval: &Eval) -> Option<&'static str> {
+    /// Why a case may fail: the one list of what is not there yet.
+    fn excuse(&self, eval: &Eval) -> Option<&'static str> {
         if eval.series.iter().any(|l| l.contains("{{")) {
             return Some(HISTOGRAMS);
         }
         let expr = parse_promql(&eval.query, &ParserOptions::all()).ok()?;
         let mut reason = None;
         expr.for_each_selector(&mut |s| {
-            if self.histograms.iter().any(|h| s.matchers.iter().all(|m| m.matches_labels(h))) {
-                reason = Some(HISTOGRAMS);
-            }
+            let selected =
+                self.incomplete.iter().find(|(l, _)| s.matchers.iter().all(|m| m.matches_labels(l)));
+            reason = reason.or(selected.map(|(_, what)| *what));
             if s.modifier != RangeModifier::None {
                 reason = reason.or(Some("anchored and smoothed"));
             }
@@ -187,7 +182,7 @@ fn unsupported(expr: &Expr) -> Option<&'static str> {
             "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev"
             | "histogram_stdvar" => Some(HISTOGRAMS),
             "info" => Some("info()"),
-            "start_timestamp" => Some("start timestamps"),
+            "start_timestamp" => Some(START_TIMESTAMPS),
             _ => None,
         },
         _ => None,
@@ -235,11 +230,6 @@ fn values(eval: &Eval, value: &Value) -> Result<(), String> {
             if series.windows(2).any(|w| w[0].labels >= w[1].labels) {
                 return Err("series are not sorted".to_owned());
             }
-            let expected = match eval.scalar {
-                // A bare number is no series, and scripts do not use it so.
-                Some(_) => return Err("a number expected of a range query".to_owned()),
-                None => expected,
-            };
             matrix(series, &expected, start, step)
         }
         (Value::Matrix(series), When::At(_), Some((start, step))) => matrix(series, &expected, start, step),

@@ -127,7 +127,7 @@ export class Plot {
     const options: uPlot.Options = {
       width: Math.max(40, this.#options.width),
       height: Math.max(40, this.#options.height),
-      padding: [8, model.axes.some((axis) => axis.right && !axis.hidden) ? 0 : 10, 0, model.axes.every((axis) => axis.hidden) ? 10 : 0],
+      padding: [8, model.axes.some((axis) => axis.right && !axis.hidden) ? 0 : 18, 0, model.axes.every((axis) => axis.hidden) ? 10 : 0],
       legend: { show: false },
       scales,
       axes,

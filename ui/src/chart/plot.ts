@@ -18,9 +18,15 @@ export interface PlotOptions {
   onZoomOut: () => void;
 }
 
+/** A CSS colour as the canvas takes it. Variables hold `light-dark(…)`, which only an element's own colour resolves. */
 function css(element: HTMLElement, color: string): string {
-  const variable = /^var\((--[\w-]+)\)$/.exec(color);
-  return variable === null ? color : getComputedStyle(element).getPropertyValue(variable[1] ?? '').trim() || '#888';
+  if (!color.includes('var(') && !color.includes('light-dark(')) return color;
+  const probe = document.createElement('i');
+  probe.style.color = color;
+  element.append(probe);
+  const resolved = getComputedStyle(probe).color;
+  probe.remove();
+  return resolved || '#888888';
 }
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", sans-serif';
@@ -121,7 +127,7 @@ export class Plot {
     const options: uPlot.Options = {
       width: Math.max(40, this.#options.width),
       height: Math.max(40, this.#options.height),
-      padding: [8, model.axes.some((axis) => axis.right && !axis.hidden) ? 0 : 10, 0, model.axes.every((axis) => axis.hidden) ? 10 : 0],
+      padding: [8, model.axes.some((axis) => axis.right && !axis.hidden) ? 0 : 18, 0, model.axes.every((axis) => axis.hidden) ? 10 : 0],
       legend: { show: false },
       scales,
       axes,

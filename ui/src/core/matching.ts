@@ -21,6 +21,9 @@ export interface Mismatch {
   onlyRight: string[];
   /** Shared names without a shared value. */
   disjoint: { label: string; left: string[]; right: string[] }[];
+  /** Whether each combination of the shared labels occurs once on that side: only then may it be the "one" side. */
+  leftUnique: boolean;
+  rightUnique: boolean;
 }
 
 function usedIn(rule: MatchRule, label: string): boolean {
@@ -49,15 +52,20 @@ export function mismatch(left: readonly Labels[], right: readonly Labels[], rule
   const leftNames = names(left);
   const rightNames = names(right);
   const used = (label: string): boolean => usedIn(rule, label);
+  const disjoint = leftNames
+    .filter((label) => used(label) && rightNames.includes(label))
+    .map((label) => ({ label, left: valuesOf(left, label), right: valuesOf(right, label) }))
+    .filter(({ left: a, right: b }) => !a.some((value) => b.includes(value)));
+  const shared: MatchRule = { kind: 'on', labels: leftNames.filter((label) => rightNames.includes(label) && !disjoint.some((one) => one.label === label)) };
+  const unique = (side: readonly Labels[]): boolean => new Set(side.map((labels) => signature(labels, shared))).size === side.length;
   return {
     left: { count: left.length, labels: leftNames },
     right: { count: right.length, labels: rightNames },
     onlyLeft: leftNames.filter((label) => used(label) && !rightNames.includes(label)),
     onlyRight: rightNames.filter((label) => used(label) && !leftNames.includes(label)),
-    disjoint: leftNames
-      .filter((label) => used(label) && rightNames.includes(label))
-      .map((label) => ({ label, left: valuesOf(left, label), right: valuesOf(right, label) }))
-      .filter(({ left: a, right: b }) => !a.some((value) => b.includes(value))),
+    disjoint,
+    leftUnique: unique(left),
+    rightUnique: unique(right),
   };
 }
 
@@ -78,18 +86,12 @@ export function suggestions(leftText: string, op: string, rightText: string, fou
   const needsLeft = onlyLeft.length > 0 || disjoint.length > 0;
   const needsRight = onlyRight.length > 0 || disjoint.length > 0;
   out.push({ kind: 'sum', expr: `${needsLeft ? summed(leftText) : leftText.trim()} ${op} ${needsRight ? summed(rightText) : rightText.trim()}` });
-  // on() and ignoring() need one series per match on one side; the side with more labels becomes the "many" side.
-  const many = found.left.count > found.right.count ? ' group_left' : found.right.count > found.left.count ? ' group_right' : '';
-  if (disjoint.length === 0) {
-    const extra = [...onlyLeft, ...onlyRight];
-    if (shared.length > 0) out.push({ kind: 'on', expr: `${leftText.trim()} ${op} on (${shared.join(', ')})${many} ${rightText.trim()}` });
-    if (extra.length > 0 && (onlyLeft.length === 0 || onlyRight.length === 0)) {
-      out.push({ kind: 'ignoring', expr: `${leftText.trim()} ${op} ignoring (${extra.join(', ')})${many} ${rightText.trim()}` });
-    }
-  } else if (found.left.count === 1 || found.right.count === 1) {
-    const extra = [...new Set([...onlyLeft, ...onlyRight, ...disjoint.map((one) => one.label)])];
-    out.push({ kind: 'ignoring', expr: `${leftText.trim()} ${op} ignoring (${extra.join(', ')})${many} ${rightText.trim()}` });
-  }
+  // on() and ignoring() need one series per match on at least one side; the other becomes the "many" side.
+  if (!found.leftUnique && !found.rightUnique) return out;
+  const many = found.leftUnique && found.rightUnique ? '' : found.rightUnique ? ' group_left' : ' group_right';
+  const extra = [...new Set([...onlyLeft, ...onlyRight, ...disjoint.map((one) => one.label)])];
+  if (shared.length > 0) out.push({ kind: 'on', expr: `${leftText.trim()} ${op} on (${shared.join(', ')})${many} ${rightText.trim()}` });
+  if (extra.length > 0) out.push({ kind: 'ignoring', expr: `${leftText.trim()} ${op} ignoring (${extra.join(', ')})${many} ${rightText.trim()}` });
   return out;
 }
 

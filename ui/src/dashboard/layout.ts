@@ -60,14 +60,22 @@ function repeatPanel(panel: Panel, values: (name: string) => readonly string[]):
   return { panels, extra: (Math.ceil(list.length / perRow) - 1) * h };
 }
 
-/** Removes empty space above panels, as the grid of the original does: each slides up until it meets another. */
+/** Removes empty space above panels: each slides up until it meets another. The clones of a repeat slide as one. */
 export function compact(items: readonly Placed[]): Placed[] {
   const heights = new Array<number>(COLUMNS).fill(0);
-  return items.map((item) => {
-    const columns = heights.slice(item.pos.x, item.pos.x + item.pos.w);
-    const y = Math.max(0, ...columns);
-    for (let column = item.pos.x; column < item.pos.x + item.pos.w; column += 1) heights[column] = y + item.pos.h;
-    return { ...item, pos: { ...item.pos, y } };
+  const groups = new Map<string, Placed[]>();
+  for (const item of items) {
+    const group = item.key.replace(/\/\d+$/, '');
+    groups.set(group, [...(groups.get(group) ?? []), item]);
+  }
+  return [...groups.values()].flatMap((members) => {
+    const top = Math.min(...members.map((item) => item.pos.y));
+    const floor = Math.max(0, ...members.map((item) => Math.max(...heights.slice(item.pos.x, item.pos.x + item.pos.w)) - (item.pos.y - top)));
+    const moved = members.map((item) => ({ ...item, pos: { ...item.pos, y: item.pos.y - top + floor } }));
+    for (const { pos } of moved) {
+      for (let column = pos.x; column < pos.x + pos.w; column += 1) heights[column] = Math.max(heights[column] ?? 0, pos.y + pos.h);
+    }
+    return moved;
   });
 }
 

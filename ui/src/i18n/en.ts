@@ -89,7 +89,7 @@ export const en = {
   explainRight: 'Right side',
   explainSeries: '{n} series with labels {labels}',
   explainNoLabels: 'no labels',
-  explainSideEmpty: '{side} ({expr}) has no data: a binary operation needs data on both sides.',
+  explainSideEmpty: '{side}, “{expr}”, has no data: a binary operation needs data on both sides.',
   explainOnlyLeft: 'Only on the left: {labels}.',
   explainOnlyRight: 'Only on the right: {labels}.',
   explainValues: 'Both sides have the label {label}, with different values: {left} on the left, {right} on the right.',

@@ -88,7 +88,7 @@ export const fr: Readonly<Record<Key, string>> = {
   explainRight: 'Côté droit',
   explainSeries: '{n} séries, étiquettes {labels}',
   explainNoLabels: 'sans étiquette',
-  explainSideEmpty: '{side} ({expr}) n’a pas de données : une opération binaire en demande des deux côtés.',
+  explainSideEmpty: '{side}, « {expr} », n’a pas de données : une opération binaire en demande des deux côtés.',
   explainOnlyLeft: 'Seulement à gauche : {labels}.',
   explainOnlyRight: 'Seulement à droite : {labels}.',
   explainValues: 'Les deux côtés ont l’étiquette {label}, avec des valeurs différentes : {left} à gauche, {right} à droite.',

@@ -23,11 +23,12 @@ fn the_dashboards_draw_their_series() {
     }
     let quickened = Quickened::prepare("browser", &real_estate, &[]);
     let stack = Stack::start(&vigie, &quickened.directory, &quickened.alertmanager);
-    wait_for("some samples to draw", SOON, || {
-        ensure!(
-            prometheus::number(&stack.prometheus, "count_over_time(up{job=\"real-estate-api\"}[1m])")?
-                >= 10.0
-        );
+    // Without errors there is no error share to draw.
+    quickened.application.set_broken(true);
+    wait_for("samples to draw, errors among them", SOON, || {
+        let address = &stack.prometheus;
+        ensure!(prometheus::number(address, "count_over_time(up{job=\"real-estate-api\"}[1m])")? >= 10.0);
+        ensure!(prometheus::number(address, "sum(rate(requests_total{status=~\"5..\"}[1m]))")? > 0.0);
         Ok(())
     });
     let screenshots = quickened.directory.join("screenshots");

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::process::{cargo, command, run, shown};
 use crate::{build, install, paths, tidy};
@@ -26,32 +26,25 @@ struct Report {
 
 enum Outcome {
     Passed,
-    Failed(String),
+    Failed,
     Skipped,
 }
 
 impl Report {
-    fn step(&mut self, name: &str, work: impl FnOnce(&mut Self) -> anyhow::Result<()>) {
+    fn step(&mut self, name: &str, work: impl FnOnce(&mut Self) -> anyhow::Result<Outcome>) {
         println!("\n=== {name}");
         let started = Instant::now();
-        let skipped = self.skipped.len();
-        let outcome = match work(self) {
-            Err(error) => Outcome::Failed(format!("{error:#}")),
-            Ok(()) if self.skipped.len() > skipped && self.skipped[skipped].starts_with(name) => {
-                Outcome::Skipped
-            }
-            Ok(()) => Outcome::Passed,
-        };
-        if let Outcome::Failed(reason) = &outcome {
-            println!("FAILED: {name}: {reason}");
-        }
+        let outcome = work(self).unwrap_or_else(|error| {
+            println!("FAILED: {name}: {error:#}");
+            Outcome::Failed
+        });
         self.steps.push((name.to_owned(), started.elapsed(), outcome));
     }
 
-    /// The step `name` cannot run here.
-    fn skip(&mut self, name: &str, why: &str) {
+    fn skip(&mut self, name: &str, why: &str) -> Outcome {
         println!("SKIPPED: {name}: {why}");
         self.skipped.push(format!("{name}: {why}"));
+        Outcome::Skipped
     }
 }
 
@@ -61,15 +54,14 @@ pub(crate) fn all(install: bool) -> anyhow::Result<ExitCode> {
     if install {
         report.step("install", |_| {
             install::all();
-            Ok(())
+            Ok(Outcome::Passed)
         });
     }
     let has_npm = paths::installed(&["npm"]).is_some() && build::has_ui();
     for (name, script) in [("ui types", "typecheck"), ("ui tests", "test"), ("ui build", "build")] {
         report.step(name, |report| {
             if !has_npm {
-                report.skip(name, "no ui/package.json, or npm is not installed");
-                return Ok(());
+                return Ok(report.skip(name, "no ui/package.json, or npm is not installed"));
             }
             build::ui_packages()?;
             let mut npm = command("npm");
@@ -77,22 +69,35 @@ pub(crate) fn all(install: bool) -> anyhow::Result<ExitCode> {
             report.tests(name, &mut npm)
         });
     }
-    report.step("format", |_| run(cargo().args(["fmt", "--all", "--check"])));
-    report.step("tidy", |_| if tidy::run()? { Ok(()) } else { bail!("see above") });
+    report.step("format", |_| passed(run(cargo().args(["fmt", "--all", "--check"]))));
+    report.step("tidy", |_| Ok(if tidy::run()? { Outcome::Passed } else { Outcome::Failed }));
     report.step("clippy", |_| {
-        run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+        passed(run(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ])))
     });
-    report.step("tests", |report| {
-        report.tests("tests", &mut rust_tests(&["--workspace", "--exclude", "e2e"]))?;
+    report
+        .step("tests", |report| report.tests("tests", &mut rust_tests(&["--workspace", "--exclude", "e2e"])));
+    report.step("doc tests", |report| {
         report.tests("doc tests", cargo().args(["test", "--workspace", "--doc", "--quiet"]))
     });
-    report.step("programs", |_| build::quick());
+    report.step("programs", |_| passed(build::quick()));
     report.step("end-to-end tests", |report| {
         let mut tests = rust_tests(&["-p", "e2e"]);
         tests.env("E2E_PYTHON", install::python()).env("CARGO_TARGET_DIR", paths::target());
         report.tests("end-to-end tests", &mut tests)
     });
     Ok(report.close())
+}
+
+fn passed(done: anyhow::Result<()>) -> anyhow::Result<Outcome> {
+    done.map(|()| Outcome::Passed)
 }
 
 /// With nextest where it is installed. The end-to-end tests run two at a time: they measure time.
@@ -112,7 +117,7 @@ fn rust_tests(packages: &[&str]) -> Command {
 
 impl Report {
     /// Runs a test command, its output to a log; shows what failed, counts what passed.
-    fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+    fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<Outcome> {
         println!("$ {}", shown(command));
         let log = paths::target().join("xtask").join(format!("{}.log", name.replace(' ', "-")));
         fs::create_dir_all(log.parent().context("the log has a directory")?)?;
@@ -132,9 +137,9 @@ impl Report {
         if !success {
             let lines: Vec<&str> = text.lines().collect();
             println!("{}", lines[lines.len().saturating_sub(400)..].join("\n"));
-            bail!("{} failed", shown(command));
+            return Ok(Outcome::Failed);
         }
-        Ok(())
+        Ok(Outcome::Passed)
     }
 
     /// The table of steps, the skipped, and the line that counts all.
@@ -145,7 +150,7 @@ impl Report {
             let shown = match outcome {
                 Outcome::Passed => "ok",
                 Outcome::Skipped => "SKIPPED",
-                Outcome::Failed(_) => {
+                Outcome::Failed => {
                     failed_steps += 1;
                     "FAILED"
                 }

@@ -140,7 +140,7 @@ const FAMILIES: [(&str, &str, &str); 8] = [
         "namespace=\"shop-{}\",pod=\"checkout-6f7c9d5b8-{}\",phase=\"Running\"",
     ),
     (
-        "pg_stat_user_tables_n_tup_ins",
+        "pg_stat_user_tables_n_tup_ins_total",
         "counter",
         "datname=\"orders\",schemaname=\"public\",relname=\"order_items_{}\"",
     ),
@@ -156,10 +156,10 @@ impl Target {
             let (name, kind, labels) = FAMILIES[(family % FAMILIES.len() as u64) as usize];
             let mut text = String::new();
             if index % FAMILY_SIZE == 0 {
-                text = format!("# HELP {name}_{family} What the program counts under this name.\n# TYPE {name}_{family} {kind}\n");
+                text = format!("# HELP app{family}_{name} What the program counts under this name.\n# TYPE app{family}_{name} {kind}\n");
             }
             let labels = labels.replace("{}", &(index % FAMILY_SIZE).to_string());
-            text.push_str(&format!("{name}_{family}{{{labels}}} "));
+            text.push_str(&format!("app{family}_{name}{{{labels}}} "));
             let random = mix(number << 32 | index);
             let moves = random % 100 >= CONSTANT_PER_CENT;
             Line { text, base: random >> 40, step: if moves { 1 + (random >> 8) % 97 } else { 0 }, gauge: kind == "gauge" }

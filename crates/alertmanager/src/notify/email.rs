@@ -145,7 +145,7 @@ async fn converse(
     smtp: &mut AsyncSmtpConnection,
     envelope: &Envelope,
     message: &[u8],
-    step: &(dyn Fn(&str, &lettre::transport::smtp::Error) -> Failure + std::marker::Sync),
+    step: &(dyn Fn(&str, &lettre::transport::smtp::Error) -> Failure + Sync),
 ) -> Result<(), Failure> {
     if !smtp.is_encrypted() {
         if smtp.can_starttls() {
@@ -166,7 +166,7 @@ async fn authenticate(
     config: &EmailConfig,
     host: &str,
     smtp: &mut AsyncSmtpConnection,
-    step: &(dyn Fn(&str, &lettre::transport::smtp::Error) -> Failure + std::marker::Sync),
+    step: &(dyn Fn(&str, &lettre::transport::smtp::Error) -> Failure + Sync),
 ) -> Result<(), Failure> {
     let password = secret(&config.auth_password, &config.auth_password_file)?;
     let offers = |m| smtp.server_info().supports_auth_mechanism(m);

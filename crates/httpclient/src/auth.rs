@@ -73,8 +73,14 @@ impl Source {
 
 impl Auth {
     pub(crate) fn new(config: &HttpClientConfig) -> Result<Self, Error> {
-        let scheme = if let Some(BasicAuth { username, username_file, username_ref, password, password_file, password_ref }) =
-            &config.basic_auth
+        let scheme = if let Some(BasicAuth {
+            username,
+            username_file,
+            username_ref,
+            password,
+            password_file,
+            password_ref,
+        }) = &config.basic_auth
         {
             AuthScheme::Basic {
                 username: Source::new("username", username, username_file, username_ref)?,
@@ -93,8 +99,9 @@ impl Auth {
         };
         let mut headers = Vec::new();
         for (name, values) in &config.http_headers {
-            let parsed = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| Error::new(ErrorKind::Config, format!("http_headers: {name:?} is no header name")))?;
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                Error::new(ErrorKind::Config, format!("http_headers: {name:?} is no header name"))
+            })?;
             for value in values.values.iter().chain(values.secrets.iter().map(|s| &s.0)) {
                 headers.push((parsed.clone(), Source::Inline(Secret(value.clone()))));
             }
@@ -122,7 +129,9 @@ impl Auth {
         }
         let value = match &self.scheme {
             AuthScheme::None => return Ok(()),
-            AuthScheme::Basic { username, password } => basic(&username.read().await?, &password.read().await?),
+            AuthScheme::Basic { username, password } => {
+                basic(&username.read().await?, &password.read().await?)
+            }
             AuthScheme::Credentials { kind, credentials } => {
                 let credentials = credentials.read().await?;
                 if credentials.is_empty() {
@@ -216,24 +225,30 @@ impl TokenSource {
         Ok(authorization)
     }
 
+    fn form(&self, secret: Option<&str>) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(&self.form);
+        if let Some(secret) = secret {
+            form.append_pair("client_id", &self.client_id).append_pair("client_secret", secret);
+        }
+        form.finish()
+    }
+
     /// Asks with the secret in the header, then, if that is refused, in the form: servers differ.
     async fn fetch(&self, secret: &str) -> Result<Token, Error> {
         let mut refused = String::new();
         for in_header in [true, false] {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(&self.form);
             let mut request = Request::builder().method(Method::POST).uri(self.token_url.clone());
             if in_header {
                 let quote = |s: &str| url::form_urlencoded::byte_serialize(s.as_bytes()).collect::<String>();
                 let pair = format!("{}:{}", quote(&self.client_id), quote(secret));
                 let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
                 request = request.header(AUTHORIZATION, sensitive(&value)?);
-            } else {
-                form.append_pair("client_id", &self.client_id).append_pair("client_secret", secret);
             }
+            let in_form = (!in_header).then_some(secret);
             let request = request
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Bytes::from(form.finish()))
+                .body(Bytes::from(self.form(in_form)))
                 .map_err(|e| Error::new(ErrorKind::Config, format!("oauth2: {e}")))?;
             let limits = Limits { timeout: Duration::from_secs(30), max_body_bytes: Some(MAX_TOKEN_REPLY) };
             let reply = Box::pin(self.client.send(request, &limits)).await.map_err(|e| e.during("oauth2"))?;
@@ -259,8 +274,12 @@ fn token(body: &[u8], secret: &str) -> Result<Token, Error> {
         k => k,
     };
     let lifetime = json["expires_in"].as_u64().or_else(|| json["expires_in"].as_str()?.parse().ok());
-    let expires = lifetime.filter(|s| *s > 0).and_then(|s| {
-        Instant::now().checked_add(Duration::from_secs(s).saturating_sub(EXPIRY_MARGIN))
-    });
-    Ok(Token { authorization: Secret(format!("{kind} {access}")), secret: Secret(secret.to_owned()), expires })
+    let expires = lifetime
+        .filter(|s| *s > 0)
+        .and_then(|s| Instant::now().checked_add(Duration::from_secs(s).saturating_sub(EXPIRY_MARGIN)));
+    Ok(Token {
+        authorization: Secret(format!("{kind} {access}")),
+        secret: Secret(secret.to_owned()),
+        expires,
+    })
 }

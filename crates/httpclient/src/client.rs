@@ -64,7 +64,8 @@ impl Client {
     /// [`ErrorKind::Config`] when the block asks for what is not supported or its certificates cannot be used.
     pub fn new(config: &HttpClientConfig, options: ClientOptions) -> Result<Self, Error> {
         let proxies = Arc::new(Rules::new(&config.proxy)?);
-        let connector = Connector { tls: Arc::new(Tls::new(&config.tls_config)?), proxies: Arc::clone(&proxies) };
+        let connector =
+            Connector { tls: Arc::new(Tls::new(&config.tls_config)?), proxies: Arc::clone(&proxies) };
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -73,8 +74,12 @@ impl Client {
         let ClientOptions { user_agent } = options;
         let user_agent = (!user_agent.is_empty()).then(|| HeaderValue::from_str(&user_agent)).transpose();
         let user_agent = user_agent.map_err(|e| Error::new(ErrorKind::Config, format!("user agent: {e}")))?;
-        let inner =
-            Inner { auth: Auth::new(config)?, proxies, user_agent, follow_redirects: config.follow_redirects };
+        let inner = Inner {
+            auth: Auth::new(config)?,
+            proxies,
+            user_agent,
+            follow_redirects: config.follow_redirects,
+        };
         Ok(Self { pool, inner: Arc::new(inner) })
     }
 
@@ -159,7 +164,8 @@ impl Client {
         *request.headers_mut() = headers;
         let reply = self.pool.request(request).await.map_err(|e| failure(&e))?;
         let (mut head, incoming) = reply.into_parts();
-        let gzip = head.headers.get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        let gzip =
+            head.headers.get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"gzip"));
         let gzip = if gzip && parts.method != Method::HEAD { Gzip::Compressed } else { Gzip::Plain };
         let body = body::read(incoming, gzip, limits.max_body_bytes).await?;
         if gzip == Gzip::Compressed {
@@ -176,7 +182,8 @@ impl Client {
         let (true, true, Some(location)) = (self.inner.follow_redirects, is_redirect, location) else {
             return Ok(None);
         };
-        let wrong = |e: String| Error::new(ErrorKind::Redirect, format!("failed to parse Location header: {e}"));
+        let wrong =
+            |e: String| Error::new(ErrorKind::Redirect, format!("failed to parse Location header: {e}"));
         let location = std::str::from_utf8(location.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let base = Url::parse(&from.to_string()).map_err(|e| wrong(e.to_string()))?;
         let target = base.join(location).map_err(|e| wrong(e.to_string()))?;

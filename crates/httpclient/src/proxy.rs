@@ -70,7 +70,8 @@ impl Rules {
             Scheme::Http => self.for_http.as_ref()?,
             Scheme::Https => self.for_https.as_ref()?,
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+        let host =
+            host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
         let ip: Option<IpAddr> = host.parse().ok();
         if self.spare_loopback && (host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())) {
             return None;
@@ -146,7 +147,9 @@ fn matches(rule: &str, host: &str, ip: Option<IpAddr>, port: u16) -> bool {
 }
 
 fn in_network(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
-    let same = |a: u128, b: u128, width: u32| bits <= width && (bits == 0 || a >> (width - bits) == b >> (width - bits));
+    let same = |a: u128, b: u128, width: u32| {
+        bits <= width && (bits == 0 || a >> (width - bits) == b >> (width - bits))
+    };
     match (ip, network) {
         (IpAddr::V4(a), IpAddr::V4(b)) => same(u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
         (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),

@@ -42,7 +42,9 @@ impl Tls {
     /// # Errors
     /// When the configuration, with the files as they are now, cannot work.
     pub(crate) fn new(config: &TlsConfig) -> Result<Self, Error> {
-        for (name, value) in [("ca_ref", &config.ca_ref), ("cert_ref", &config.cert_ref), ("key_ref", &config.key_ref)] {
+        for (name, value) in
+            [("ca_ref", &config.ca_ref), ("cert_ref", &config.cert_ref), ("key_ref", &config.key_ref)]
+        {
             if !value.is_empty() {
                 return Err(wrong(&format!("{name} is not supported: there is no secret manager")));
             }

@@ -54,7 +54,11 @@ impl MetadataStore {
     }
 }
 
-fn intern<T: ?Sized + Eq + std::hash::Hash>(set: &mut HashSet<Arc<T>>, key: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T>
+fn intern<T: ?Sized + Eq + std::hash::Hash>(
+    set: &mut HashSet<Arc<T>>,
+    key: &T,
+    make: impl FnOnce() -> Arc<T>,
+) -> Arc<T>
 where
     Arc<T>: Borrow<T>,
 {
@@ -69,6 +73,8 @@ where
 /// The families of one target.
 #[derive(Debug, Default)]
 pub(crate) struct Families {
+    /// The number of the body being read, or read last.
+    body: u32,
     entries: Vec<Family>,
     by_name: HashTable<u32>,
 }
@@ -96,8 +102,14 @@ const FORGET_AFTER: u32 = 10;
 const MAX_FAMILIES: usize = 100_000;
 
 impl Families {
+    /// The next body begins.
+    pub(crate) fn next_body(&mut self) {
+        self.body = self.body.wrapping_add(1);
+    }
+
     /// Takes note of what a line says; the result is the family's index.
-    pub(crate) fn set(&mut self, store: &MetadataStore, name: &str, piece: &Piece<'_>, body: u32) -> Option<u32> {
+    pub(crate) fn set(&mut self, store: &MetadataStore, name: &str, piece: &Piece<'_>) -> Option<u32> {
+        let body = self.body;
         let hash = HASHER.hash_one(name);
         let found = self.by_name.find(hash, |i| &*self.entries[*i as usize].name == name).copied();
         let index = match found {
@@ -132,9 +144,9 @@ impl Families {
     }
 
     /// A line that is known was there again.
-    pub(crate) fn touch(&mut self, index: u32, body: u32) {
+    pub(crate) fn touch(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index as usize) {
-            entry.seen = body;
+            entry.seen = self.body;
         }
     }
 
@@ -144,16 +156,16 @@ impl Families {
     }
 
     /// The families named in the last bodies.
-    pub(crate) fn iter(&self, body: u32) -> impl Iterator<Item = (&str, &Metadata)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Metadata)> {
         self.entries
             .iter()
-            .filter(move |e| body.wrapping_sub(e.seen) <= FORGET_AFTER)
+            .filter(|e| self.body.wrapping_sub(e.seen) <= FORGET_AFTER)
             .map(|e| (&*e.name, &*e.metadata))
     }
 
     /// How many families are there, and how many of them are forgotten.
-    pub(crate) fn counts(&self, body: u32) -> (usize, usize) {
-        (self.entries.len(), self.entries.len() - self.iter(body).count())
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries.len() - self.iter().count())
     }
 
     pub(crate) fn clear(&mut self) {

@@ -164,9 +164,17 @@ mod tests {
         check(&abc, &[rule(A::Drop, &["a"], Some("o"))], Some(&abc));
         check(&abc, &[rule(A::Keep, &["a"], Some("no-match"))], None);
         check(&abc, &[rule(A::Keep, &["a"], Some("f.*"))], Some(&abc));
-        check(&abc, &[to(rule(A::Replace, &["b"], Some("bar")), "a", "")], Some(&[("b", "bar"), ("c", "baz")]));
+        check(
+            &abc,
+            &[to(rule(A::Replace, &["b"], Some("bar")), "a", "")],
+            Some(&[("b", "bar"), ("c", "baz")]),
+        );
         check(&abc, &[to(rule(A::Replace, &["a"], Some("(f).*")), "$9", "x")], Some(&abc));
-        check(&abc, &[to(rule(A::Replace, &["zz"], None), "d", "$$x")], Some(&[("a", "foo"), ("b", "bar"), ("c", "baz"), ("d", "$x")]));
+        check(
+            &abc,
+            &[to(rule(A::Replace, &["zz"], None), "d", "$$x")],
+            Some(&[("a", "foo"), ("b", "bar"), ("c", "baz"), ("d", "$x")]),
+        );
         check(
             &[("a", "foo"), ("b1", "bar"), ("b2", "baz")],
             &[to(rule(A::LabelMap, &[], Some("b(.*)")), "", "bar_${1}")],
@@ -174,9 +182,17 @@ mod tests {
         );
         check(&abc, &[rule(A::LabelDrop, &[], Some("[ab]"))], Some(&[("c", "baz")]));
         check(&abc, &[rule(A::LabelKeep, &[], Some("[ab]"))], Some(&[("a", "foo"), ("b", "bar")]));
-        check(&[("a", "Foo")], &[to(rule(A::Lowercase, &["a"], None), "b", "$1")], Some(&[("a", "Foo"), ("b", "foo")]));
+        check(
+            &[("a", "Foo")],
+            &[to(rule(A::Lowercase, &["a"], None), "b", "$1")],
+            Some(&[("a", "Foo"), ("b", "foo")]),
+        );
         check(&[("a", "Foo")], &[to(rule(A::Uppercase, &["a"], None), "a", "$1")], Some(&[("a", "FOO")]));
-        check(&[("p", "1"), ("q", "1")], &[to(rule(A::KeepEqual, &["p"], None), "q", "$1")], Some(&[("p", "1"), ("q", "1")]));
+        check(
+            &[("p", "1"), ("q", "1")],
+            &[to(rule(A::KeepEqual, &["p"], None), "q", "$1")],
+            Some(&[("p", "1"), ("q", "1")]),
+        );
         check(&[("p", "1"), ("q", "2")], &[to(rule(A::KeepEqual, &["p"], None), "q", "$1")], None);
         check(&[("p", "1"), ("q", "1")], &[to(rule(A::DropEqual, &["p"], None), "q", "$1")], None);
     }
@@ -186,7 +202,11 @@ mod tests {
         // Both values as Prometheus' own tests have them.
         let mut one = to(rule(RelabelAction::HashMod, &["c"], None), "d", "$1");
         one.modulus = 1000;
-        check(&[("a", "foo"), ("b", "bar"), ("c", "baz")], &[one.clone()], Some(&[("a", "foo"), ("b", "bar"), ("c", "baz"), ("d", "976")]));
+        check(
+            &[("a", "foo"), ("b", "bar"), ("c", "baz")],
+            &[one.clone()],
+            Some(&[("a", "foo"), ("b", "bar"), ("c", "baz"), ("d", "976")]),
+        );
         check(&[("c", "foo\nbar")], &[one], Some(&[("c", "foo\nbar"), ("d", "734")]));
     }
 }

@@ -53,7 +53,11 @@ impl SampleSettings {
     ///
     /// # Errors
     /// When the series makes the whole scrape fail.
-    pub(crate) fn labels(&self, series: &Series<'_>, target: &LabelSet) -> Result<Option<LabelSet>, SampleError> {
+    pub(crate) fn labels(
+        &self,
+        series: &Series<'_>,
+        target: &LabelSet,
+    ) -> Result<Option<LabelSet>, SampleError> {
         if let Some(name) = series.repeated_label() {
             return Err(SampleError::Invalid(format!(
                 "label name {} is not unique: invalid sample",

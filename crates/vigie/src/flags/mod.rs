@@ -1,0 +1,374 @@
+//! Command lines as data: a table of flags per role, parsed as kingpin does for the originals.
+//!
+//! `--name=value`, `--name value`, `--name` and `--no-name` for switches; a repeated flag keeps its last value unless the
+//! table lets it repeat. A flag that is known but not acted on yet is accepted with a warning that names it; an unknown one
+//! is an error.
+
+pub mod alertmanager;
+pub mod dashboards;
+pub mod prometheus;
+pub mod run;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// A value.
+    Value,
+    /// Values, the flag being given several times.
+    Values,
+    /// Nothing: a switch with a `--no-` form.
+    Nothing,
+}
+
+/// One row of a flag table.
+#[derive(Debug, Clone, Copy)]
+pub struct Flag {
+    /// The name without dashes.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// The value where it is not given; `true` or `false` for a switch.
+    pub default: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Left out of `--help`, as in the original.
+    pub hidden: bool,
+    /// Whether giving it changes anything yet.
+    pub acted_on: bool,
+}
+
+/// A flag with a value.
+pub const fn value(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, takes: Takes::Value, default, help, hidden: false, acted_on: true }
+}
+
+/// A switch that is off unless given.
+pub const fn switch(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, takes: Takes::Nothing, default: "false", help, hidden: false, acted_on: true }
+}
+
+impl Flag {
+    /// The same, repeatable.
+    pub const fn repeatable(self) -> Self {
+        Self { takes: Takes::Values, ..self }
+    }
+
+    /// The same, a switch that is on unless `--no-` is given.
+    pub const fn on(self) -> Self {
+        Self { default: "true", ..self }
+    }
+
+    /// The same, accepted without effect for now.
+    pub const fn later(self) -> Self {
+        Self { acted_on: false, ..self }
+    }
+
+    /// The same, left out of `--help`.
+    pub const fn hidden(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+}
+
+/// A role's command line.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// The name shown in usage and errors.
+    pub name: &'static str,
+    /// One sentence under the usage.
+    pub about: &'static str,
+    /// What may stand besides flags, for the usage line.
+    pub positional: Option<&'static str>,
+    /// The flags.
+    pub flags: &'static [&'static [Flag]],
+}
+
+/// What a command line came to.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Run with these.
+    Run(Parsed),
+    /// Print this and exit 0: `--help`, `--version`.
+    Print(String),
+}
+
+/// Flags with their values.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    values: BTreeMap<&'static str, Vec<String>>,
+    given: Vec<&'static str>,
+    /// Arguments that are no flags.
+    pub positional: Vec<String>,
+    /// Flags given that are not acted on yet.
+    pub ignored: Vec<&'static str>,
+}
+
+impl Command {
+    fn table(&self) -> impl Iterator<Item = &'static Flag> {
+        self.flags.iter().flat_map(|f| f.iter())
+    }
+
+    /// Parses arguments (the program's and the command's names not among them).
+    ///
+    /// # Errors
+    /// An unknown flag, a missing value, a surplus argument; in kingpin's words.
+    pub fn parse(&self, args: &[String]) -> Result<Outcome, String> {
+        let mut parsed = Parsed {
+            values: BTreeMap::new(),
+            given: Vec::new(),
+            positional: Vec::new(),
+            ignored: Vec::new(),
+        };
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            let Some(long) = arg.strip_prefix("--") else {
+                match arg.as_str() {
+                    "-h" => return Ok(Outcome::Print(self.help())),
+                    short if short.len() > 1 && short.starts_with('-') => {
+                        return Err(format!("unknown short flag '{short}'"));
+                    }
+                    _ if self.positional.is_some() => parsed.positional.push(arg.clone()),
+                    _ => return Err(format!("unexpected {arg}")),
+                }
+                continue;
+            };
+            let (name, inline) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
+            match name {
+                "" => {
+                    parsed.positional.extend(rest.cloned());
+                    break;
+                }
+                "help" | "help-long" | "help-man" => return Ok(Outcome::Print(self.help())),
+                "version" => return Ok(Outcome::Print(version(self.name))),
+                _ => {}
+            }
+            let (flag, negated) = self.find(name).ok_or_else(|| self.unknown(name))?;
+            let value = match (flag.takes, inline) {
+                (Takes::Nothing, None) => (!negated).to_string(),
+                (Takes::Nothing, Some(v)) if v == "true" || v == "false" => v,
+                (Takes::Nothing, Some(v)) => {
+                    return Err(format!("unexpected value {v:?} for flag '--{name}'"));
+                }
+                (_, Some(v)) => v,
+                (_, None) => {
+                    rest.next().ok_or_else(|| format!("expected argument for flag '--{name}'"))?.clone()
+                }
+            };
+            let values = parsed.values.entry(flag.name).or_default();
+            if flag.takes != Takes::Values {
+                values.clear();
+            }
+            values.push(value);
+            parsed.given.push(flag.name);
+            if !flag.acted_on {
+                parsed.ignored.push(flag.name);
+            }
+        }
+        for flag in self.table() {
+            parsed.values.entry(flag.name).or_insert_with(|| {
+                if flag.takes == Takes::Values && flag.default.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![flag.default.to_owned()]
+                }
+            });
+        }
+        Ok(Outcome::Run(parsed))
+    }
+
+    fn find(&self, name: &str) -> Option<(&'static Flag, bool)> {
+        let exact = self.table().find(|f| f.name == name).map(|f| (f, false));
+        exact.or_else(|| {
+            let positive = name.strip_prefix("no-")?;
+            self.table().find(|f| f.name == positive && f.takes == Takes::Nothing).map(|f| (f, true))
+        })
+    }
+
+    /// Names the nearest flag, since most unknown flags are misspelt ones.
+    fn unknown(&self, name: &str) -> String {
+        let near = self
+            .table()
+            .map(|f| (distance(f.name, name), f.name))
+            .min()
+            .filter(|&(d, _)| d <= 3)
+            .map(|(_, n)| format!(" (did you mean '--{n}'?)"))
+            .unwrap_or_default();
+        format!("unknown long flag '--{name}'{near}")
+    }
+
+    /// The text of `--help`, laid out as kingpin does.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let positional = self.positional.map(|p| format!(" {p}")).unwrap_or_default();
+        let mut out = format!("usage: {} [<flags>]{positional}\n\n{}\n\nFlags:\n", self.name, self.about);
+        let mut row = |left: &str, help: &str| {
+            let indent = " ".repeat(33);
+            let head =
+                if left.len() < 31 { format!("  {left:<31}") } else { format!("  {left}  \n{indent}") };
+            let mut line_len = 33;
+            out.push_str(&head);
+            for (i, word) in help.split_whitespace().enumerate() {
+                if line_len + word.len() + 1 > 100 {
+                    write!(out, "\n{indent}").expect("a String takes all");
+                    line_len = 33;
+                } else if i > 0 {
+                    out.push(' ');
+                }
+                out.push_str(word);
+                line_len += word.len() + 1;
+            }
+            out.push('\n');
+        };
+        row("-h, --[no-]help", "Show context-sensitive help (also try --help-long and --help-man).");
+        row("    --[no-]version", "Show application version.");
+        for flag in self.table().filter(|f| !f.hidden) {
+            let left = match flag.takes {
+                Takes::Nothing => format!("    --[no-]{}", flag.name),
+                Takes::Value => format!("    --{}={:?}", flag.name, flag.default),
+                Takes::Values => format!(
+                    "    --{}={} ...",
+                    flag.name,
+                    if flag.default.is_empty() { "..." } else { flag.default }
+                ),
+            };
+            let later = if flag.acted_on { "" } else { " (accepted, not acted on yet)" };
+            row(&left, &format!("{}{later}", flag.help));
+        }
+        out
+    }
+}
+
+impl Parsed {
+    /// The last value of a flag of the table.
+    ///
+    /// # Panics
+    /// When the table has no such flag.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.values[name].last().map_or("", String::as_str)
+    }
+
+    /// All values of a repeatable flag.
+    #[must_use]
+    pub fn all(&self, name: &str) -> &[String] {
+        &self.values[name]
+    }
+
+    /// Whether a switch is on.
+    #[must_use]
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name) == "true"
+    }
+
+    /// Whether the flag was given.
+    #[must_use]
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given.contains(&name)
+    }
+
+    /// A duration.
+    ///
+    /// # Errors
+    /// When the value is none.
+    pub fn duration(&self, name: &str) -> Result<Duration, String> {
+        model::duration::parse(self.get(name))
+            .map_err(|e| format!("--{name}: {e}; write it as 30s, 5m or 1h30m"))
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// When the value is none.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
+        let text = self.get(name);
+        text.parse().map_err(|_| format!("--{name}: expected a number, found {text:?}"))
+    }
+
+    /// All flags with the values in force, for `/api/v1/status/flags`.
+    #[must_use]
+    pub fn in_force(&self) -> BTreeMap<String, String> {
+        self.values.iter().map(|(name, v)| ((*name).to_owned(), v.join(","))).collect()
+    }
+}
+
+/// The text of `--version`.
+#[must_use]
+pub fn version(name: &str) -> String {
+    format!(
+        "{name}, version {} (vigie)\n  platform:         {}/{}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
+
+/// Levenshtein's distance, for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substitute = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEST: Command = Command {
+        name: "test",
+        about: "A test.",
+        positional: None,
+        flags: &[&[
+            value("config.file", "prometheus.yml", "The file."),
+            value("web.listen-address", "0.0.0.0:9090", "Where.").repeatable(),
+            switch("web.enable-lifecycle", "Whether."),
+            switch("compress", "Whether.").on(),
+            value("old", "", "Nothing.").later(),
+        ]],
+    };
+
+    fn parse(line: &str) -> Result<Parsed, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match TEST.parse(&args)? {
+            Outcome::Run(p) => Ok(p),
+            Outcome::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn reads_all_forms() {
+        let p = parse("--config.file=a.yml --web.listen-address :1 --web.listen-address=:2 --web.enable-lifecycle --no-compress --old=1").unwrap();
+        assert_eq!(p.get("config.file"), "a.yml");
+        assert_eq!(p.all("web.listen-address"), [":1", ":2"]);
+        assert!(p.is_on("web.enable-lifecycle") && !p.is_on("compress"));
+        assert_eq!(p.ignored, ["old"]);
+        let p = parse("").unwrap();
+        assert_eq!(p.get("web.listen-address"), "0.0.0.0:9090");
+        assert!(p.is_on("compress") && !p.is_given("compress"));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (line, error) in [
+            ("--confg.file=x", "unknown long flag '--confg.file' (did you mean '--config.file'?)"),
+            ("--zzzzzzzzzz", "unknown long flag '--zzzzzzzzzz'"),
+            ("-x", "unknown short flag '-x'"),
+            ("stray", "unexpected stray"),
+            ("--config.file", "expected argument for flag '--config.file'"),
+            ("--compress=maybe", "unexpected value \"maybe\" for flag '--compress'"),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), error);
+        }
+        assert!(parse("--help").unwrap_err().contains("--config.file=\"prometheus.yml\""));
+    }
+}

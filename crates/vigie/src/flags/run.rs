@@ -1,0 +1,34 @@
+//! The flags of `vigie run`: the whole stack from one directory.
+
+use super::{Command, Flag, switch, value};
+
+/// `vigie run [DIR]`
+pub const COMMAND: Command = Command {
+    name: "vigie run",
+    about: "The whole stack from the files found in DIR (default: .): prometheus.yml, alertmanager.yml, provisioning/, dashboards/, web.yml.",
+    positional: Some("[<DIR>]"),
+    flags: &[MAIN, super::prometheus::LOG],
+};
+
+const MAIN: &[Flag] = &[
+    value(
+        "listen",
+        "127.0.0.1",
+        "The address all roles listen on, each on its own port. Beyond loopback a web.yml with passwords is wanted.",
+    ),
+    value(
+        "prometheus.listen-address",
+        "",
+        "HOST:PORT of the Prometheus role; by default port 9090 of --listen.",
+    ),
+    value(
+        "alertmanager.listen-address",
+        "",
+        "HOST:PORT of the Alertmanager role; by default port 9093 of --listen.",
+    ),
+    value("dashboards.listen-address", "", "HOST:PORT of the dashboards; by default port 3000 of --listen."),
+    value("storage.path", "", "Where everything is kept; by default data/ in DIR."),
+    value("storage.tsdb.retention.time", "15d", "How long to retain samples in storage."),
+    switch("web.enable-lifecycle", "Enable shutdown and reload via HTTP request."),
+    switch("auth.anonymous", "Let everybody on this machine view dashboards without a password."),
+];

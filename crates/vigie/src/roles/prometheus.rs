@@ -1,0 +1,433 @@
+//! The Prometheus role: store, engine, scraping, rules, notification, API.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use config::rules::RuleFile;
+use config::{Config, Loaded};
+use parking_lot::RwLock;
+use telemetry::{Gauge, Registry};
+use tokio::sync::mpsc;
+use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RuntimeFacts};
+use web::server::{ServerOptions, Shutdown};
+
+use super::{Clock, metrics};
+use crate::Failure;
+use crate::flags::Parsed;
+
+/// How often the store is given time to seal, truncate its log and drop what is too old.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Upstream's default retention.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
+
+/// How the role runs.
+pub struct Options {
+    /// `prometheus.yml`; `None`: the text of [`Options::default_config`].
+    pub config_file: Option<PathBuf>,
+    /// The configuration where there is no file.
+    pub default_config: String,
+    /// The store's directory.
+    pub storage_path: PathBuf,
+    /// How long samples are kept.
+    pub retention: Duration,
+    /// Where others reach this role.
+    pub external_url: url::Url,
+    /// The port it listens on.
+    pub listen_port: u16,
+    /// `--web.enable-lifecycle`
+    pub enable_lifecycle: bool,
+    /// `--web.cors.origin`
+    pub cors_origin: String,
+    /// Evaluation of queries.
+    pub engine: promql::EngineOptions,
+    /// Evaluation of rules.
+    pub rules: rules::ManagerOptions,
+    /// Sending of alerts.
+    pub notifier: notifier::ManagerOptions,
+    /// The Alertmanager of this process, if there is one, and the addresses that mean it.
+    pub local_alertmanager: Option<(Arc<dyn notifier::LocalAlertmanager>, Vec<String>)>,
+    /// What `/api/v1/status/flags` shows.
+    pub flags: BTreeMap<String, String>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// A role that runs.
+pub struct Running {
+    /// All its routes, without a prefix.
+    pub router: Router,
+    /// Wishes to reload.
+    pub reloads: mpsc::Sender<ReloadRequest>,
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    config_file: Option<PathBuf>,
+    default_config: String,
+    store: Arc<tsdb::Store>,
+    scrape: Arc<scrape::Manager>,
+    rules: Arc<rules::Manager>,
+    notifier: Arc<notifier::Manager>,
+    api: Arc<Api>,
+    config_yaml: Arc<RwLock<String>>,
+    reload_success: Gauge,
+    reload_time: Gauge,
+    clock: Clock,
+}
+
+/// A configuration whose every file was read and found right.
+struct Checked {
+    config: Loaded<Config>,
+    rule_files: Vec<(PathBuf, RuleFile)>,
+}
+
+/// `vigie prometheus`
+pub fn main(flags: &Parsed) -> Result<(), Failure> {
+    let listen = flags.all("web.listen-address").to_vec();
+    let first = listen.first().map_or("0.0.0.0:9090", String::as_str).to_owned();
+    let external_url = super::external_url(flags.get("web.external-url"), &first)?;
+    let prefix = match flags.get("web.route-prefix") {
+        "" => external_url.path().to_owned(),
+        given => given.to_owned(),
+    };
+    let retention = match (flags.get("storage.tsdb.retention.time"), flags.get("storage.tsdb.retention")) {
+        ("", "") => DEFAULT_RETENTION,
+        ("", _) => flags.duration("storage.tsdb.retention")?,
+        _ => flags.duration("storage.tsdb.retention.time")?,
+    };
+    let server = server_options(flags)?;
+    let engine = engine_options(flags)?;
+    let options = Options {
+        config_file: Some(PathBuf::from(flags.get("config.file"))),
+        default_config: String::new(),
+        storage_path: PathBuf::from(flags.get("storage.tsdb.path")),
+        retention,
+        listen_port: port_of(&first),
+        enable_lifecycle: flags.is_on("web.enable-lifecycle"),
+        cors_origin: flags.get("web.cors.origin").to_owned(),
+        rules: rules_options(flags, &external_url, &engine.parser)?,
+        engine,
+        notifier: notifier_options(flags)?,
+        local_alertmanager: None,
+        flags: flags.in_force(),
+        clock: super::system_clock(),
+        external_url,
+    };
+    super::runtime()?.block_on(async move {
+        let shutdown = Shutdown::default();
+        let running = start(options, &shutdown).await?;
+        crate::signals::listen(shutdown.clone(), vec![running.reloads.clone()])
+            .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
+        let router = super::under_prefix(running.router.clone(), &prefix);
+        let served = super::serve_all(&listen, router, &server, &shutdown).await;
+        running.stop().await;
+        served
+    })
+}
+
+fn server_options(flags: &Parsed) -> Result<ServerOptions, Failure> {
+    let file = flags.get("web.config.file");
+    Ok(ServerOptions {
+        web_config: (!file.is_empty()).then(|| PathBuf::from(file)),
+        max_connections: flags.number("web.max-connections")?,
+        read_timeout: flags.duration("web.read-timeout")?,
+    })
+}
+
+fn engine_options(flags: &Parsed) -> Result<promql::EngineOptions, Failure> {
+    let features: Vec<&str> = flags.all("enable-feature").iter().flat_map(|f| f.split(',')).collect();
+    let on = |name: &str| features.contains(&name);
+    let known = [
+        "promql-experimental-functions",
+        "promql-extended-range-selectors",
+        "promql-binop-fill-modifiers",
+        "promql-delayed-name-removal",
+        "promql-duration-expr",
+    ];
+    for name in features.iter().filter(|f| !f.is_empty() && !known.contains(f)) {
+        tracing::warn!(option = %name, "Unknown option or feature not acted on yet for --enable-feature");
+    }
+    let lookback = flags.duration("query.lookback-delta")?;
+    let mut options = promql::EngineOptions {
+        lookback_ms: i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX),
+        max_samples: flags.number("query.max-samples")?,
+        timeout: flags.duration("query.timeout")?,
+        max_concurrency: flags.number("query.max-concurrency")?,
+        delayed_name_removal: on("promql-delayed-name-removal"),
+        ..promql::EngineOptions::default()
+    };
+    options.parser.experimental_functions = on("promql-experimental-functions");
+    options.parser.extended_range_selectors = on("promql-extended-range-selectors");
+    options.parser.binop_fill_modifiers = on("promql-binop-fill-modifiers");
+    Ok(options)
+}
+
+fn rules_options(
+    flags: &Parsed,
+    external_url: &url::Url,
+    parser: &promql::parser::ParserOptions,
+) -> Result<rules::ManagerOptions, Failure> {
+    Ok(rules::ManagerOptions {
+        external_url: external_url.to_string(),
+        resend_delay: flags.duration("rules.alert.resend-delay")?,
+        for_outage_tolerance: flags.duration("rules.alert.for-outage-tolerance")?,
+        for_grace_period: flags.duration("rules.alert.for-grace-period")?,
+        max_concurrent_evals: flags.number("rules.max-concurrent-evals")?,
+        parser: parser.clone(),
+    })
+}
+
+fn notifier_options(flags: &Parsed) -> Result<notifier::ManagerOptions, Failure> {
+    Ok(notifier::ManagerOptions {
+        queue_capacity: flags.number("alertmanager.notification-queue-capacity")?,
+        max_batch: flags.number("alertmanager.notification-batch-size")?,
+        drain_on_shutdown: flags.is_on("alertmanager.drain-notification-queue-on-shutdown"),
+        user_agent: scrape::ManagerOptions::default().user_agent,
+        ..notifier::ManagerOptions::default()
+    })
+}
+
+/// The port of an address, 0 where it has none.
+pub fn port_of(address: &str) -> u16 {
+    address.rsplit_once(':').and_then(|(_, p)| p.parse().ok()).unwrap_or(0)
+}
+
+/// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
+pub async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
+    let checked = check(options.config_file.as_deref(), &options.default_config, &options.engine.parser)?;
+    let registry = Registry::new();
+    let clock = Arc::clone(&options.clock);
+    super::create_dir(&options.storage_path)?;
+    let opening = Instant::now();
+    let store_options = tsdb::StoreOptions {
+        retention_ms: Some(i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX)),
+        clock: Arc::clone(&clock),
+        ..tsdb::StoreOptions::default()
+    };
+    let path = options.storage_path.clone();
+    let store = tokio::task::spawn_blocking(move || tsdb::Store::open(&path, store_options))
+        .await
+        .map_err(|e| Failure::new(format!("open the store: {e}")))?
+        .map_err(|e| Failure::new(format!("open the store in {}: {e}", options.storage_path.display())))?;
+    tracing::info!(duration = ?opening.elapsed(), "TSDB started");
+
+    let engine = Arc::new(promql::Engine::new(options.engine));
+    let mut notifier = notifier::Manager::new(options.notifier);
+    if let Some((local, addresses)) = options.local_alertmanager {
+        notifier = notifier.with_local(local, addresses);
+    }
+    let notifier = Arc::new(notifier);
+    let scrape =
+        Arc::new(scrape::Manager::new(store.clone(), store.clone(), scrape::ManagerOptions::default()));
+    let rules = Arc::new(rules::Manager::new(
+        Arc::clone(&engine),
+        store.clone(),
+        store.clone(),
+        notifier.clone(),
+        options.rules,
+    ));
+
+    let (reloads, wishes) = mpsc::channel(4);
+    let lifecycle = Lifecycle::new(options.enable_lifecycle, reloads.clone(), shutdown.clone());
+    let config_yaml = Arc::new(RwLock::new(String::new()));
+    let build = build_info();
+    metrics::register(&registry, &build, &store, &engine, &scrape, &rules, &notifier);
+    let cors_origin = model::anchored(&options.cors_origin)
+        .map_err(|e| Failure::new(format!("--web.cors.origin: {:?}: {e}", options.cors_origin)))?;
+    let api = Arc::new(Api {
+        engine,
+        store: store.clone(),
+        store_status: store.clone(),
+        scrape: Arc::clone(&scrape),
+        rules: Arc::clone(&rules),
+        notifier: Arc::clone(&notifier),
+        http_requests: registry.counter(
+            "prometheus_http_requests_total",
+            "Counter of HTTP requests.",
+            &["handler", "code"],
+        ),
+        http_durations: registry.histogram(
+            "prometheus_http_request_duration_seconds",
+            "Histogram of latencies for HTTP requests.",
+            &["handler"],
+            &[0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0],
+        ),
+        registry: registry.clone(),
+        config_yaml: Arc::clone(&config_yaml),
+        flags: options.flags,
+        lifecycle,
+        runtime: RuntimeFacts {
+            start_ms: clock(),
+            storage_retention: model::duration::format(options.retention),
+        },
+        build,
+        external_url: options.external_url,
+        cors_origin,
+        listen_port: options.listen_port,
+        clock: Arc::clone(&clock),
+    });
+    let parts = Arc::new(Parts {
+        config_file: options.config_file,
+        default_config: options.default_config,
+        store,
+        scrape,
+        rules,
+        notifier,
+        api: Arc::clone(&api),
+        config_yaml,
+        reload_success: registry
+            .gauge(
+                "prometheus_config_last_reload_successful",
+                "Whether the last configuration reload attempt was successful.",
+                &[],
+            )
+            .with(&[]),
+        reload_time: registry
+            .gauge(
+                "prometheus_config_last_reload_success_timestamp_seconds",
+                "Timestamp of the last successful configuration reload.",
+                &[],
+            )
+            .with(&[]),
+        clock,
+    });
+    parts.apply(checked).await.map_err(Failure::new)?;
+    api.lifecycle.set_ready();
+    tracing::info!("Server is ready to receive web requests.");
+    tokio::spawn(Arc::clone(&parts).reload_on(wishes));
+    tokio::spawn(Arc::clone(&parts).maintain(shutdown.clone()));
+    Ok(Running { router: web::api::router(api), reloads, parts })
+}
+
+impl Running {
+    /// The store, for tests and the summary.
+    pub fn api(&self) -> &Arc<Api> {
+        &self.parts.api
+    }
+
+    /// Stops what writes, then what sends, then the store.
+    pub async fn stop(&self) {
+        tracing::info!("Stopping scrape manager...");
+        self.parts.scrape.stop().await;
+        tracing::info!("Stopping rule manager...");
+        self.parts.rules.stop().await;
+        tracing::info!("Stopping notifier manager...");
+        self.parts.notifier.stop().await;
+        let store = Arc::clone(&self.parts.store);
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        match closed {
+            Ok(Ok(())) => tracing::info!("See you next time!"),
+            Ok(Err(e)) => tracing::error!(err = %e, "Closing the store failed"),
+            Err(e) => tracing::error!(err = %e, "Closing the store ended abnormally"),
+        }
+    }
+}
+
+impl Parts {
+    /// Answers wishes to reload, one after the other.
+    async fn reload_on(self: Arc<Self>, mut wishes: mpsc::Receiver<ReloadRequest>) {
+        while let Some(answer) = wishes.recv().await {
+            let file = self.config_file.clone();
+            let default = self.default_config.clone();
+            let parser = self.api.engine.options().parser.clone();
+            let checked =
+                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
+            let outcome = match checked {
+                Ok(Ok(checked)) => self.apply(checked).await,
+                Ok(Err(failure)) => Err(failure.message),
+                Err(e) => Err(format!("reading the configuration ended abnormally: {e}")),
+            };
+            if let Err(e) = &outcome {
+                tracing::error!(err = %e, "Error reloading config; the former one stays in force");
+                self.note(false);
+            }
+            // Whoever wished may have gone away.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    async fn apply(&self, checked: Checked) -> Result<(), String> {
+        let Checked { config, rule_files } = checked;
+        for warning in &config.warnings {
+            tracing::warn!(warning = %warning, "Configuration");
+        }
+        self.scrape.apply(&config.value).await.map_err(|e| e.join("; "))?;
+        self.notifier.apply(&config.value).map_err(|e| e.to_string())?;
+        self.rules.apply(&config.value, rule_files).await.map_err(|e| e.to_string())?;
+        *self.config_yaml.write() = config.value.to_yaml();
+        self.note(true);
+        let file = self.config_file.as_deref().unwrap_or(Path::new("(built in)"));
+        tracing::info!(filename = %file.display(), "Completed loading of configuration file");
+        Ok(())
+    }
+
+    fn note(&self, success: bool) {
+        let now_ms = (self.clock)();
+        self.api.lifecycle.note_reload(success, now_ms);
+        self.reload_success.set(f64::from(u8::from(success)));
+        if success {
+            self.reload_time.set(now_ms as f64 / 1000.0);
+        }
+    }
+
+    async fn maintain(self: Arc<Self>, shutdown: Shutdown) {
+        let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = shutdown.wait() => return,
+            }
+            let (store, now_ms) = (Arc::clone(&self.store), (self.clock)());
+            match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again")
+                }
+                Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
+            }
+        }
+    }
+}
+
+/// Reads the configuration and all its rule files, and checks expressions and templates.
+fn check(
+    file: Option<&Path>,
+    default: &str,
+    parser: &promql::parser::ParserOptions,
+) -> Result<Checked, Failure> {
+    let config = match file {
+        Some(path) => config::load_file(path),
+        None => config::load_str(default, Path::new("(built in)")),
+    }
+    .map_err(|e| Failure::new(e.to_string()))?;
+    let mut rule_files = Vec::new();
+    let mut wrong = Vec::new();
+    for path in config.value.rule_file_paths() {
+        match config::rules::load_file(&path) {
+            Ok(file) => {
+                // The text is only for snippets in messages; a file that vanished meanwhile gives none.
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                wrong.extend(rules::check_file(&path, &text, &file, parser).iter().map(ToString::to_string));
+                rule_files.push((path, file));
+            }
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    if wrong.is_empty() { Ok(Checked { config, rule_files }) } else { Err(Failure::new(wrong.join("\n"))) }
+}
+
+/// What this program was built from.
+pub fn build_info() -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: option_env!("VIGIE_REVISION").unwrap_or("").to_owned(),
+        branch: option_env!("VIGIE_BRANCH").unwrap_or("").to_owned(),
+        build_user: String::new(),
+        build_date: String::new(),
+        go_version: format!("rustc {}", env!("CARGO_PKG_RUST_VERSION")),
+    }
+}

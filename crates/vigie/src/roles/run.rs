@@ -1,0 +1,276 @@
+//! `vigie run DIR`: all roles in one process, from the files found in a directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashboards::{Sources, Upstream};
+use web::server::{ServerOptions, Shutdown};
+
+use super::prometheus::port_of;
+use super::{alertmanager as am, dashboards as panels, prometheus as prom};
+use crate::Failure;
+use crate::flags::Parsed;
+
+/// What was found in the directory.
+struct Found {
+    prometheus: Option<PathBuf>,
+    alertmanager: Option<PathBuf>,
+    provisioning: Option<PathBuf>,
+    plain_dashboards: Option<PathBuf>,
+    web_config: Option<PathBuf>,
+}
+
+impl Found {
+    fn in_dir(dir: &Path) -> Self {
+        let first = |names: &[&str]| names.iter().map(|n| dir.join(n)).find(|p| p.exists());
+        Self {
+            prometheus: first(&["prometheus.yml", "prometheus.yaml"]),
+            alertmanager: first(&["alertmanager.yml", "alertmanager.yaml"]),
+            provisioning: first(&["provisioning", "grafana/provisioning"]),
+            plain_dashboards: first(&["dashboards", "grafana/dashboards"]),
+            web_config: first(&["web.yml", "web.yaml"]),
+        }
+    }
+}
+
+/// Where each role listens.
+struct Addresses {
+    prometheus: String,
+    alertmanager: String,
+    dashboards: String,
+}
+
+/// `vigie run`
+pub fn main(flags: &Parsed) -> Result<(), Failure> {
+    let dir = match flags.positional.as_slice() {
+        [] => PathBuf::from("."),
+        [dir] => PathBuf::from(dir),
+        [_, surplus, ..] => {
+            return Err(Failure::usage(format!("vigie run: error: unexpected {surplus}, try --help")));
+        }
+    };
+    if !dir.is_dir() {
+        return Err(Failure::new(format!(
+            "{} is no directory; expected one with prometheus.yml, alertmanager.yml, dashboards/ (each may be missing)",
+            dir.display()
+        )));
+    }
+    let found = Found::in_dir(&dir);
+    let addresses = Addresses::new(flags);
+    addresses.check(flags, &found)?;
+    let storage = match flags.get("storage.path") {
+        "" => dir.join("data"),
+        given => PathBuf::from(given),
+    };
+    let retention = flags.duration("storage.tsdb.retention.time")?;
+    super::runtime()?.block_on(serve(flags, &found, &addresses, &storage, retention))
+}
+
+impl Addresses {
+    fn new(flags: &Parsed) -> Self {
+        let host = flags.get("listen");
+        let address = |name: &str, port: u16| match flags.get(name) {
+            "" => format!("{host}:{port}"),
+            given => given.to_owned(),
+        };
+        Self {
+            prometheus: address("prometheus.listen-address", 9090),
+            alertmanager: address("alertmanager.listen-address", 9093),
+            dashboards: address("dashboards.listen-address", 3000),
+        }
+    }
+
+    /// Beyond loopback nothing is served without passwords.
+    fn check(&self, flags: &Parsed, found: &Found) -> Result<(), Failure> {
+        for address in [&self.prometheus, &self.alertmanager, &self.dashboards] {
+            if !panels::is_loopback(address) && found.web_config.is_none() {
+                return Err(Failure::new(format!(
+                    "{address} can be reached from other machines and nothing asks for a password; put a web.yml with \
+                     basic_auth_users into the directory, or listen on 127.0.0.1"
+                )));
+            }
+        }
+        if flags.is_on("auth.anonymous") && !panels::is_loopback(&self.dashboards) {
+            return Err(Failure::new(format!(
+                "--auth.anonymous lets everybody in and is only for a loopback address; {} is none",
+                self.dashboards
+            )));
+        }
+        Ok(())
+    }
+}
+
+async fn serve(
+    flags: &Parsed,
+    found: &Found,
+    addresses: &Addresses,
+    storage: &Path,
+    retention: Duration,
+) -> Result<(), Failure> {
+    let shutdown = Shutdown::default();
+    let clock = super::system_clock();
+    let alertmanager = match &found.alertmanager {
+        Some(file) => Some(am::start(am::Options {
+            config_file: file.clone(),
+            storage_path: storage.join("alertmanager"),
+            external_url: local_url(&addresses.alertmanager)?,
+            retention: Duration::from_secs(120 * 3600),
+            maintenance_interval: Duration::from_secs(15 * 60),
+            max_silences: 0,
+            clock: Arc::clone(&clock),
+        })?),
+        None => None,
+    };
+    let local = alertmanager
+        .as_ref()
+        .map(|role| (am::local(Arc::clone(&role.service)), names_of(&addresses.alertmanager)));
+    let external_url = local_url(&addresses.prometheus)?;
+    let rules = rules::ManagerOptions {
+        external_url: external_url.to_string(),
+        max_concurrent_evals: 4,
+        ..rules::ManagerOptions::default()
+    };
+    let prometheus = prom::start(
+        prom::Options {
+            config_file: found.prometheus.clone(),
+            default_config: default_config(
+                &addresses.prometheus,
+                alertmanager.is_some().then_some(&addresses.alertmanager),
+            ),
+            storage_path: storage.join("prometheus"),
+            retention,
+            external_url,
+            listen_port: port_of(&addresses.prometheus),
+            enable_lifecycle: flags.is_on("web.enable-lifecycle"),
+            cors_origin: ".*".to_owned(),
+            engine: promql::EngineOptions::default(),
+            rules,
+            notifier: notifier::ManagerOptions::default(),
+            local_alertmanager: local,
+            flags: flags.in_force(),
+            clock: Arc::clone(&clock),
+        },
+        &shutdown,
+    )
+    .await?;
+    let (panels_router, panels) = panels::start(
+        panels::Options {
+            storage_path: storage.join("dashboards"),
+            sources: Sources {
+                provisioning: found.provisioning.clone(),
+                plain: found.plain_dashboards.clone(),
+            },
+            upstream: Upstream::Local(prometheus.router.clone()),
+            anonymous: flags.is_on("auth.anonymous"),
+            clock,
+        },
+        &shutdown,
+    )?;
+    let mut reloads = vec![prometheus.reloads.clone()];
+    reloads.extend(alertmanager.as_ref().map(|role| role.reloads.clone()));
+    crate::signals::listen(shutdown.clone(), reloads)
+        .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
+    summarise(found, addresses, &panels, alertmanager.is_some());
+
+    let server = ServerOptions { web_config: found.web_config.clone(), ..ServerOptions::default() };
+    let serve = |address: &str, router| {
+        let (address, server, shutdown) = ([address.to_owned()], server.clone(), shutdown.clone());
+        async move {
+            let served = super::serve_all(&address, router, &server, &shutdown).await;
+            // A role that cannot listen takes the others with it: half a stack would look whole.
+            shutdown.signal();
+            served
+        }
+    };
+    let (a, b, c) = tokio::join!(
+        serve(&addresses.prometheus, prometheus.router.clone()),
+        serve(&addresses.dashboards, panels_router),
+        async {
+            match &alertmanager {
+                Some(role) => serve(&addresses.alertmanager, role.router.clone()).await,
+                None => Ok(()),
+            }
+        },
+    );
+    prometheus.stop().await;
+    if let Some(role) = &alertmanager {
+        role.stop().await;
+    }
+    a.and(b).and(c)
+}
+
+fn local_url(address: &str) -> Result<url::Url, Failure> {
+    let shown = address.replace("0.0.0.0", "localhost").replace("127.0.0.1", "localhost");
+    url::Url::parse(&format!("http://{shown}/"))
+        .map_err(|e| Failure::new(format!("{address:?} is no HOST:PORT: {e}")))
+}
+
+/// The forms in which a configuration may name an address of this process.
+fn names_of(address: &str) -> Vec<String> {
+    let port = port_of(address);
+    let mut names = vec![address.to_owned()];
+    if panels::is_loopback(address) || address.starts_with("0.0.0.0") || address.starts_with(':') {
+        names.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| format!("{h}:{port}")));
+    }
+    names
+}
+
+/// Without a `prometheus.yml` the stack watches itself.
+fn default_config(prometheus: &str, alertmanager: Option<&String>) -> String {
+    let own = |address: &str| address.replace("0.0.0.0", "127.0.0.1");
+    let mut text = format!(
+        "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\nscrape_configs:\n- job_name: prometheus\n  static_configs:\n  - targets: ['{}']\n",
+        own(prometheus)
+    );
+    if let Some(address) = alertmanager {
+        let address = own(address);
+        text.push_str(&format!(
+            "- job_name: alertmanager\n  static_configs:\n  - targets: ['{address}']\nalerting:\n  alertmanagers:\n  - static_configs:\n    - targets: ['{address}']\n"
+        ));
+    }
+    text
+}
+
+/// What was found, what is served where, what to do next: once, for a person.
+#[expect(clippy::print_stdout, reason = "the summary is for the person who started the program")]
+fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service, has_alertmanager: bool) {
+    let shown = |p: &Option<PathBuf>, without: &str| {
+        p.as_ref().map_or_else(|| without.to_owned(), |p| p.display().to_string())
+    };
+    let library = panels.library();
+    println!("Vigie watches.");
+    println!("  found   prometheus.yml    {}", shown(&found.prometheus, "none: watching itself only"));
+    println!(
+        "          alertmanager.yml  {}",
+        shown(&found.alertmanager, "none: alerts are shown, nobody is notified")
+    );
+    println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
+    println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
+    println!("  serves  dashboards        http://{}/  (first login: admin / admin)", addresses.dashboards);
+    println!("          queries, targets  http://{}/", addresses.prometheus);
+    if has_alertmanager {
+        println!("          Alertmanager      http://{}/", addresses.alertmanager);
+    }
+    println!("  next    edit the files and send SIGHUP to reload; Ctrl-C stops");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_configuration_is_a_right_one() {
+        for alertmanager in [None, Some(&"0.0.0.0:9093".to_owned())] {
+            let text = default_config("0.0.0.0:9090", alertmanager);
+            let loaded = config::load_str(&text, Path::new("(built in)")).unwrap();
+            assert_eq!(loaded.value.scrape_configs.len(), 1 + usize::from(alertmanager.is_some()));
+        }
+    }
+
+    #[test]
+    fn an_address_has_several_names() {
+        assert!(names_of("127.0.0.1:9093").contains(&"localhost:9093".to_owned()));
+        assert_eq!(names_of("192.168.0.1:1"), ["192.168.0.1:1"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! `/api/v1`, `/-/…` and `/metrics` of the Prometheus role.
+
+mod alerts;
+mod envelope;
+mod lifecycle;
+mod params;
+mod query;
+mod series;
+mod status;
+mod targets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use parking_lot::RwLock;
+use storage::{LeafExecutor, QueryContext, StoreStatus};
+use telemetry::Registry;
+
+use envelope::{ApiError, ErrorType};
+pub use lifecycle::{Lifecycle, ReloadRequest};
+pub use status::{BuildInfo, RuntimeFacts};
+
+/// What the handlers stand on.
+pub struct Api {
+    /// Evaluates queries.
+    pub engine: Arc<promql::Engine>,
+    /// Where samples are read.
+    pub store: Arc<dyn LeafExecutor>,
+    /// What the store says of itself.
+    pub store_status: Arc<dyn StoreStatus>,
+    /// Targets.
+    pub scrape: Arc<scrape::Manager>,
+    /// Rule groups and alerts.
+    pub rules: Arc<rules::Manager>,
+    /// Alertmanagers.
+    pub notifier: Arc<notifier::Manager>,
+    /// The process's own metrics.
+    pub registry: Registry,
+    /// The configuration in force, as `/status/config` shows it.
+    pub config_yaml: Arc<RwLock<String>>,
+    /// Flags and their values in force.
+    pub flags: BTreeMap<String, String>,
+    /// Ready, reload, quit.
+    pub lifecycle: Lifecycle,
+    /// For `/status/runtimeinfo`.
+    pub runtime: RuntimeFacts,
+    /// For `/status/buildinfo`.
+    pub build: BuildInfo,
+    /// `--web.external-url`: scheme, host, path.
+    pub external_url: url::Url,
+    /// `--web.cors.origin`, anchored.
+    pub cors_origin: regex::Regex,
+    /// The port this process listens on, to tell which addresses mean this host.
+    pub listen_port: u16,
+    /// Milliseconds since the Unix epoch.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// `prometheus_http_requests_total`, by handler and code.
+    pub http_requests: telemetry::CounterVec,
+    /// `prometheus_http_request_duration_seconds`, by handler.
+    pub http_durations: telemetry::HistogramVec,
+}
+
+impl Api {
+    fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// What bounds a query: the engine's budget of samples and `timeout` from now.
+    fn context(&self, timeout: std::time::Duration) -> QueryContext {
+        QueryContext::new(Some(std::time::Instant::now() + timeout), self.engine.options().max_samples)
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+/// The whole router of the Prometheus role, without a route prefix.
+pub fn router(api: Arc<Api>) -> Router {
+    let v1 = Router::new()
+        .route("/query", get(query::instant).post(query::instant))
+        .route("/query_range", get(query::range).post(query::range))
+        .route("/format_query", get(query::format).post(query::format))
+        .route("/series", get(series::series).post(series::series))
+        .route("/labels", get(series::labels).post(series::labels))
+        .route("/label/{name}/values", get(series::label_values))
+        .route("/targets", get(targets::targets))
+        .route("/targets/metadata", get(targets::target_metadata))
+        .route("/scrape_pools", get(targets::scrape_pools))
+        .route("/metadata", get(targets::metadata))
+        .route("/rules", get(alerts::rules))
+        .route("/alerts", get(alerts::alerts))
+        .route("/alertmanagers", get(alerts::alertmanagers))
+        .route("/status/config", get(status::config))
+        .route("/status/flags", get(status::flags))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/tsdb", get(status::tsdb))
+        .route("/status/walreplay", get(status::walreplay))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::require_ready))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::cors))
+        .layer(tower_http::compression::CompressionLayer::new());
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/-/healthy", get(lifecycle::healthy))
+        .route("/-/ready", get(lifecycle::ready))
+        .route("/-/reload", post(lifecycle::reload).put(lifecycle::reload).get(lifecycle::only_post_or_put))
+        .route("/-/quit", post(lifecycle::quit).put(lifecycle::quit).get(lifecycle::only_post_or_put))
+        .route("/metrics", get(lifecycle::metrics))
+        .route("/version", get(status::version))
+        .fallback(lifecycle::page)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::measure))
+        .with_state(api)
+}
+
+/// Runs `f` on a thread that may block.
+async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(f)
+        .await
+        .map_err(|e| ApiError::new(ErrorType::Internal, format!("the evaluation ended abnormally: {e}")))
+}

@@ -450,7 +450,7 @@ fn accepts_all_test_scripts() {
             Ok(expr) => {
                 accepted += 1;
                 // A string that is no UTF-8 is cut short to one that is, which is refused when printed.
-                if !query.contains(r"\xc5") {
+                if !expr.to_string().contains(char::REPLACEMENT_CHARACTER) {
                     round_trips(&expr);
                 }
             }

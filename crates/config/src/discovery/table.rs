@@ -400,7 +400,10 @@ impl Encode for OtherDiscovery {
             }
             let written = self.node.get(field.key).filter(|n| !n.is_null());
             let value = match (field.kind, written) {
-                ("s", Some(_)) => Out::Str("<secret>".to_owned()),
+                ("s", Some(n)) if n.as_str().is_some_and(|t| !t.is_empty()) => {
+                    Out::Str("<secret>".to_owned())
+                }
+                ("s", Some(_)) => Out::Str(String::new()),
                 ("t", Some(n)) => {
                     let mut silent = Context::new(std::path::Path::new(""), "");
                     TlsConfig::decode(n, &mut silent).map_or(Out::Null, |t| t.encode())

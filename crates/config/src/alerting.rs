@@ -90,9 +90,13 @@ impl AlertingConfig {
 impl AlertmanagerConfig {
     fn check(&mut self, map: &SectionMap<'_>, cx: &mut Context<'_>) {
         self.http.check(map, cx);
-        let auth = self.http.basic_auth.is_some() || self.http.authorization.is_some() || self.http.oauth2.is_some();
+        let auth =
+            self.http.basic_auth.is_some() || self.http.authorization.is_some() || self.http.oauth2.is_some();
         if auth && self.sigv4.is_some() {
-            cx.error(map.place_of("sigv4"), "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured");
+            cx.error(
+                map.place_of("sigv4"),
+                "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured",
+            );
         }
         if self.relabel_configs.is_empty() {
             self.discovery.check_static_targets(map, cx);

@@ -83,8 +83,12 @@ text_enum! {
 
 impl ScrapeProtocol {
     /// What is asked for where nothing is configured.
-    pub const DEFAULT: [Self; 4] =
-        [Self::OpenMetricsText100, Self::OpenMetricsText001, Self::PrometheusText100, Self::PrometheusText004];
+    pub const DEFAULT: [Self; 4] = [
+        Self::OpenMetricsText100,
+        Self::OpenMetricsText001,
+        Self::PrometheusText100,
+        Self::PrometheusText004,
+    ];
 
     /// The same with protobuf first, for native histograms.
     pub const PROTO_FIRST: [Self; 5] = [
@@ -192,7 +196,10 @@ impl GlobalConfig {
         }
         let written = map.peek("scrape_protocols").is_some_and(|n| !n.is_null());
         // An unknown name is reported where it stands; the empty list left by it is no second error.
-        let unread = map.peek("scrape_protocols").and_then(|n| n.as_seq()).is_some_and(|s| s.len() != self.scrape_protocols.len());
+        let unread = map
+            .peek("scrape_protocols")
+            .and_then(|n| n.as_seq())
+            .is_some_and(|s| s.len() != self.scrape_protocols.len());
         if let Some(text) = protocols_problem(&self.scrape_protocols, written && !unread) {
             cx.error(map.place_of("scrape_protocols"), format!("{text} for global config"));
         }
@@ -203,7 +210,12 @@ impl GlobalConfig {
     }
 
     /// Replaces `$VAR` and `${VAR}` in external labels by what `env` gives; `$$` is a dollar sign.
-    pub(crate) fn expand_external_labels(&mut self, place: Place, cx: &mut Context<'_>, env: &dyn Fn(&str) -> Option<String>) {
+    pub(crate) fn expand_external_labels(
+        &mut self,
+        place: Place,
+        cx: &mut Context<'_>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) {
         if !self.external_labels.iter().any(|(_, v)| v.contains('$')) {
             return;
         }
@@ -211,17 +223,25 @@ impl GlobalConfig {
         let pairs: Vec<(String, String)> = self
             .external_labels
             .iter()
-            .map(|(n, v)| (n.to_owned(), expand(v, &mut |name| {
-                let value = env(name);
-                if value.is_none() {
-                    missing.push(name.to_owned());
-                }
-                value.unwrap_or_default()
-            })))
+            .map(|(n, v)| {
+                (
+                    n.to_owned(),
+                    expand(v, &mut |name| {
+                        let value = env(name);
+                        if value.is_none() {
+                            missing.push(name.to_owned());
+                        }
+                        value.unwrap_or_default()
+                    }),
+                )
+            })
             .collect();
         self.external_labels = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         for name in missing {
-            cx.warn(place, format!("external_labels: environment variable {name} is not set, it stands for nothing"));
+            cx.warn(
+                place,
+                format!("external_labels: environment variable {name} is not set, it stands for nothing"),
+            );
         }
     }
 }
@@ -258,7 +278,9 @@ mod tests {
     #[test]
     fn expands_variables() {
         let mut get = |n: &str| format!("<{n}>");
-        for (text, want) in [("a$B-c", "a<B>-c"), ("${X}y", "<X>y"), ("$$x", "$x"), ("50$", "50$"), ("$", "$")] {
+        for (text, want) in
+            [("a$B-c", "a<B>-c"), ("${X}y", "<X>y"), ("$$x", "$x"), ("50$", "50$"), ("$", "$")]
+        {
             assert_eq!(super::expand(text, &mut get), want);
         }
     }

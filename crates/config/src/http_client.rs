@@ -217,29 +217,47 @@ impl HttpClientConfig {
         if (self.basic_auth.is_some() || self.oauth2.is_some())
             && (!self.bearer_token.is_empty() || !self.bearer_token_file.is_empty())
         {
-            fail("bearer_token", "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured");
+            fail(
+                "bearer_token",
+                "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured",
+            );
         }
         if let Some(b) = &self.basic_auth {
             if at_most_one(&[&b.username, &b.username_file, &b.username_ref]) {
-                fail("basic_auth", "at most one of basic_auth username, username_file & username_ref must be configured");
+                fail(
+                    "basic_auth",
+                    "at most one of basic_auth username, username_file & username_ref must be configured",
+                );
             }
             if at_most_one(&[&b.password.0, &b.password_file, &b.password_ref]) {
-                fail("basic_auth", "at most one of basic_auth password, password_file & password_ref must be configured");
+                fail(
+                    "basic_auth",
+                    "at most one of basic_auth password, password_file & password_ref must be configured",
+                );
             }
         }
         if let Some(a) = &mut self.authorization {
             if !self.bearer_token.is_empty() || !self.bearer_token_file.is_empty() {
-                fail("authorization", "authorization is not compatible with bearer_token & bearer_token_file");
+                fail(
+                    "authorization",
+                    "authorization is not compatible with bearer_token & bearer_token_file",
+                );
             }
             if at_most_one(&[&a.credentials.0, &a.credentials_file, &a.credentials_ref]) {
-                fail("authorization", "at most one of authorization credentials & credentials_file must be configured");
+                fail(
+                    "authorization",
+                    "at most one of authorization credentials & credentials_file must be configured",
+                );
             }
             a.kind = a.kind.trim().to_owned();
             if a.kind.is_empty() {
                 "Bearer".clone_into(&mut a.kind);
             }
             if a.kind.eq_ignore_ascii_case("basic") {
-                fail("authorization", "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
+                fail(
+                    "authorization",
+                    "authorization type cannot be set to \"basic\", use \"basic_auth\" instead",
+                );
             }
             if self.basic_auth.is_some() || self.oauth2.is_some() {
                 fail("authorization", "at most one of basic_auth, oauth2 & authorization must be configured");
@@ -271,7 +289,10 @@ impl HttpClientConfig {
                 fail("oauth2", "oauth2 token_url must be configured");
             }
             if at_most_one(&[&o.client_secret.0, &o.client_secret_file, &o.client_secret_ref]) {
-                fail("oauth2", "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured");
+                fail(
+                    "oauth2",
+                    "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured",
+                );
             }
             if let Some(text) = o.proxy.problem() {
                 fail("oauth2", text);
@@ -344,13 +365,22 @@ impl TlsConfig {
         let cert = [&self.cert, &self.cert_file, &self.cert_ref].iter().any(|s| !s.is_empty());
         let key = [&self.key.0, &self.key_file, &self.key_ref].iter().any(|s| !s.is_empty());
         if cert && !key {
-            fail("cert_file", "exactly one of key or key_file must be configured when a client certificate is configured");
+            fail(
+                "cert_file",
+                "exactly one of key or key_file must be configured when a client certificate is configured",
+            );
         } else if key && !cert {
-            fail("key_file", "exactly one of cert or cert_file must be configured when a client key is configured");
+            fail(
+                "key_file",
+                "exactly one of cert or cert_file must be configured when a client key is configured",
+            );
         }
         if let (Some(min), Some(max)) = (self.min_version, self.max_version) {
             if min > max {
-                fail("max_version", "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified");
+                fail(
+                    "max_version",
+                    "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified",
+                );
             }
         }
     }
@@ -367,7 +397,9 @@ impl ProxyConfig {
     fn problem(&self) -> Option<&'static str> {
         let url = !self.proxy_url.0.is_empty();
         if !self.proxy_connect_header.is_empty() && !self.proxy_from_environment && !url {
-            return Some("if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured");
+            return Some(
+                "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured",
+            );
         }
         if self.proxy_from_environment && url {
             return Some("if proxy_from_environment is configured, proxy_url must not be configured");

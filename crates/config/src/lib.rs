@@ -38,8 +38,8 @@ pub use load::{directory_of, expand_glob, load_file, load_str, load_with, read_t
 pub use prometheus::{Config, Imported};
 pub use relabel::{RelabelAction, RelabelConfig, RelabelRegex, RulePlace};
 pub use remote::{
-    AzureAdConfig, AzureOAuth, AzureSdk, GoogleIamConfig, ManagedIdentity, MetadataConfig, QueueConfig, RemoteReadConfig,
-    RemoteWriteConfig, WorkloadIdentity, WriteMessage,
+    AzureAdConfig, AzureOAuth, AzureSdk, GoogleIamConfig, ManagedIdentity, MetadataConfig, QueueConfig,
+    RemoteReadConfig, RemoteWriteConfig, WorkloadIdentity, WriteMessage,
 };
 pub use scrape::ScrapeConfig;
 pub use storage_section::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, StorageConfig, TsdbConfig};

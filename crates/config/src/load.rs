@@ -126,12 +126,19 @@ fn complete(config: &mut Config, root: &Node, cx: &mut Context<'_>, env: &dyn Fn
             cx.error(item_place(root, "remote_read", i), text);
         }
     }
-    if let Some(strategy @ (TranslationStrategy::NoTranslation | TranslationStrategy::NoUtf8EscapingWithSuffixes)) =
-        config.otlp.translation_strategy
+    if let Some(
+        strategy @ (TranslationStrategy::NoTranslation | TranslationStrategy::NoUtf8EscapingWithSuffixes),
+    ) = config.otlp.translation_strategy
     {
         if scheme == ValidationScheme::Legacy {
             let place = root.get("otlp").map_or(root.place, |n| n.place);
-            cx.error(place, format!("OTLP translation strategy {:?} is not allowed when UTF8 is disabled", strategy.as_str()));
+            cx.error(
+                place,
+                format!(
+                    "OTLP translation strategy {:?} is not allowed when UTF8 is disabled",
+                    strategy.as_str()
+                ),
+            );
         }
     }
 }
@@ -155,8 +162,10 @@ fn add_scrape_config_files(config: &mut Config, origin: &Path, cx: &mut Context<
                     let place = item_place(&root, "scrape_configs", i);
                     job.complete(&config.global, place, &mut inner);
                     if let Some((_, first)) = jobs.iter().find(|(name, _)| *name == job.job_name) {
-                        let text =
-                            format!("found multiple scrape configs with job name {:?}, first found in {first}", job.job_name);
+                        let text = format!(
+                            "found multiple scrape configs with job name {:?}, first found in {first}",
+                            job.job_name
+                        );
                         inner.error(place, text);
                     }
                     jobs.push((job.job_name.clone(), format!("{:?}", file.display())));
@@ -190,7 +199,13 @@ pub fn expand_glob(pattern: &str) -> Vec<PathBuf> {
     let mut out: Vec<PathBuf> = entries
         .flatten()
         .filter(|e| e.file_name().to_str().is_some_and(|n| glob.is_match(n)))
-        .map(|e| if path.parent().is_some_and(|p| p.as_os_str().is_empty()) { PathBuf::from(e.file_name()) } else { dir.join(e.file_name()) })
+        .map(|e| {
+            if path.parent().is_some_and(|p| p.as_os_str().is_empty()) {
+                PathBuf::from(e.file_name())
+            } else {
+                dir.join(e.file_name())
+            }
+        })
         .collect();
     out.sort();
     out

@@ -80,7 +80,10 @@ impl Config {
     pub fn empty() -> Self {
         Self {
             storage: StorageConfig {
-                tsdb: Some(TsdbConfig { retention: Some(RetentionConfig::default()), ..TsdbConfig::default() }),
+                tsdb: Some(TsdbConfig {
+                    retention: Some(RetentionConfig::default()),
+                    ..TsdbConfig::default()
+                }),
                 ..StorageConfig::default()
             },
             ..Self::default()

@@ -171,7 +171,11 @@ impl Decode for RelabelAction {
         let found = ACTIONS.iter().find(|(_, name)| *name == lower).map(|(a, _)| *a);
         if found.is_none() {
             let names: Vec<_> = ACTIONS.iter().map(|(_, n)| *n).collect();
-            cx.error_hint(node.place, format!("unknown relabel action {text:?}"), format!("expected one of: {}", names.join(", ")));
+            cx.error_hint(
+                node.place,
+                format!("unknown relabel action {text:?}"),
+                format!("expected one of: {}", names.join(", ")),
+            );
         }
         found
     }
@@ -211,7 +215,9 @@ impl RelabelConfig {
             return Some(format!("relabel configuration for {action} action requires 'target_label' value"));
         }
         let target_ok = match action {
-            A::Replace if has_variable(&self.target_label) => valid_with_variables(&self.target_label, scheme),
+            A::Replace if has_variable(&self.target_label) => {
+                valid_with_variables(&self.target_label, scheme)
+            }
             _ if writes_one => scheme.is_valid_label_name(&self.target_label),
             _ => true,
         };
@@ -226,7 +232,9 @@ impl RelabelConfig {
         }
         let plain = self.modulus == 0 && self.separator == ";" && self.replacement == "$1";
         if matches!(action, A::DropEqual | A::KeepEqual) && (self.regex.written || !plain) {
-            return Some(format!("{action} action requires only 'source_labels' and `target_label`, and no other fields"));
+            return Some(format!(
+                "{action} action requires only 'source_labels' and `target_label`, and no other fields"
+            ));
         }
         if matches!(action, A::LabelDrop | A::LabelKeep)
             && (!plain || !self.source_labels.is_empty() || !self.target_label.is_empty())
@@ -258,7 +266,11 @@ fn valid_with_variables(text: &str, scheme: ValidationScheme) -> bool {
         rest = &rest[at + 1..];
         let len = match rest.strip_prefix('{') {
             Some(inner) => match inner.find('}') {
-                Some(end) if inner[..end].chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && end > 0 => end + 2,
+                Some(end)
+                    if inner[..end].chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && end > 0 =>
+                {
+                    end + 2
+                }
                 _ => return false,
             },
             None => rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len()),

@@ -185,7 +185,11 @@ impl Rule {
         self.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()
     }
 
-    #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "checked by the file, which knows group and number")]
+    #[expect(
+        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
+        reason = "checked by the file, which knows group and number"
+    )]
     fn check(&mut self, _: &SectionMap<'_>, _: &mut Context<'_>) {}
 
     /// What is wrong, in upstream's words.
@@ -211,7 +215,13 @@ impl Rule {
                 out.push((start, "invalid field 'keep_firing_for' in recording rule".to_owned()));
             }
             if self.record.contains(['{', '}']) {
-                out.push((start, format!("braces present in the recording rule name; should it be in expr?: {}", self.record)));
+                out.push((
+                    start,
+                    format!(
+                        "braces present in the recording rule name; should it be in expr?: {}",
+                        self.record
+                    ),
+                ));
             }
         }
         for name in self.labels.keys() {

@@ -104,7 +104,10 @@ impl ScrapeConfig {
     }
 
     fn timeout_problem(&self) -> String {
-        format!("scrape timeout greater than scrape interval for scrape config with job name {:?}", self.job_name)
+        format!(
+            "scrape timeout greater than scrape interval for scrape config with job name {:?}",
+            self.job_name
+        )
     }
 
     /// Fills in what comes from `global` and checks what depends on it. `place` is where the entry stands.

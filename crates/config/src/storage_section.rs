@@ -70,10 +70,19 @@ impl TsdbConfig {
 impl RetentionConfig {
     fn check(&mut self, map: &SectionMap<'_>, cx: &mut Context<'_>) {
         if let Some(size) = map.peek("size").and_then(|n| n.as_str()).filter(|s| s.starts_with('-')) {
-            cx.error(map.place_of("size"), format!("'storage.tsdb.retention.size' must be greater than or equal to 0, got {size}"));
+            cx.error(
+                map.place_of("size"),
+                format!("'storage.tsdb.retention.size' must be greater than or equal to 0, got {size}"),
+            );
         }
         if !(0.0..=100.0).contains(&self.percentage) {
-            cx.error(map.place_of("percentage"), format!("'storage.tsdb.retention.percentage' must be in the range [0, 100], got {}", self.percentage));
+            cx.error(
+                map.place_of("percentage"),
+                format!(
+                    "'storage.tsdb.retention.percentage' must be in the range [0, 100], got {}",
+                    self.percentage
+                ),
+            );
         }
     }
 }

@@ -117,7 +117,10 @@ fn clean(names: &mut [String], key: &str, adjective: &str, map: &SectionMap<'_>,
     for i in 0..names.len() {
         let name = names[i].trim().to_owned();
         if name.is_empty() {
-            cx.error(map.place_of(key), format!("invalid '{key}': empty {adjective} OTel resource attribute"));
+            cx.error(
+                map.place_of(key),
+                format!("invalid '{key}': empty {adjective} OTel resource attribute"),
+            );
         } else if names[..i].contains(&name) {
             let text = format!("invalid '{key}': duplicated {adjective} OTel resource attribute {name:?}");
             cx.error(map.place_of(key), text);

@@ -96,11 +96,9 @@ impl ByteSize {
             let number: f64 = number.parse().map_err(|_| invalid())?;
             let scale = match unit {
                 "B" => 1,
-                                _ => SIZE_UNITS
+                _ => SIZE_UNITS
                     .iter()
-                    .find(|(u, _)| {
-                        unit.strip_prefix(u).is_some_and(|end| matches!(end, "B" | "iB"))
-                    })
+                    .find(|(u, _)| unit.strip_prefix(u).is_some_and(|end| matches!(end, "B" | "iB")))
                     .map(|(_, n)| *n)
                     .ok_or_else(|| format!("units: unknown unit {unit} in {text}"))?,
             };
@@ -368,7 +366,13 @@ impl Decode for Duration {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let text = String::decode(node, cx)?;
         model::duration::parse(&text)
-            .map_err(|e| cx.error_hint(node.place, e.to_string(), "write a number with a unit: 500ms, 15s, 5m, 1h30m, 7d"))
+            .map_err(|e| {
+                cx.error_hint(
+                    node.place,
+                    e.to_string(),
+                    "write a number with a unit: 500ms, 15s, 5m, 1h30m, 7d",
+                )
+            })
             .ok()
     }
 }

@@ -105,11 +105,15 @@ impl WebConfig {
         let users = map.peek("basic_auth_users").and_then(|n| n.as_map()).unwrap_or(&[]);
         for (name, hash) in users {
             let text = hash.as_str().unwrap_or("");
-            let bcrypt = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|p| text.starts_with(p)) && text.len() == 60;
+            let bcrypt =
+                ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|p| text.starts_with(p)) && text.len() == 60;
             if !bcrypt {
                 cx.error_hint(
                     hash.place,
-                    format!("basic_auth_users: the password of {:?} is no bcrypt hash", name.as_str().unwrap_or("")),
+                    format!(
+                        "basic_auth_users: the password of {:?} is no bcrypt hash",
+                        name.as_str().unwrap_or("")
+                    ),
                     "make one with `htpasswd -nBC 10 \"\" | tr -d ':'`",
                 );
             }
@@ -138,7 +142,10 @@ impl TlsServerConfig {
             fail("client_auth_type", "client CA's have been configured without a Client Auth Policy");
         }
         if self.client_auth_type == ClientAuth::RequireAndVerifyClientCert && !ca {
-            fail("client_auth_type", "client CA's are required by the Client Auth Policy RequireAndVerifyClientCert");
+            fail(
+                "client_auth_type",
+                "client CA's are required by the Client Auth Policy RequireAndVerifyClientCert",
+            );
         }
         if self.min_version > self.max_version {
             fail("max_version", "max_version must not be less than min_version");
@@ -150,11 +157,16 @@ impl HttpServerConfig {
     fn check(&mut self, map: &SectionMap<'_>, cx: &mut Context<'_>) {
         for (name, value) in &self.headers {
             match HEADERS.iter().find(|(h, _)| h.eq_ignore_ascii_case(name)) {
-                None => cx.error(map.place_of("headers"), format!("HTTP header {name:?} can not be configured")),
+                None => {
+                    cx.error(map.place_of("headers"), format!("HTTP header {name:?} can not be configured"))
+                }
                 Some((_, allowed)) => {
-                    let fits = allowed.is_empty() || value.is_empty() || allowed.iter().any(|a| a.eq_ignore_ascii_case(value));
+                    let fits = allowed.is_empty()
+                        || value.is_empty()
+                        || allowed.iter().any(|a| a.eq_ignore_ascii_case(value));
                     if !fits {
-                        let text = format!("invalid value for {name}. Expected one of: {}", allowed.join(", "));
+                        let text =
+                            format!("invalid value for {name}. Expected one of: {}", allowed.join(", "));
                         cx.error(map.place_of("headers"), text);
                     }
                 }

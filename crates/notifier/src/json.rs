@@ -16,7 +16,8 @@ pub fn encode_alerts(alerts: &[Alert]) -> Vec<u8> {
         }
         out.push_str("{\"annotations\":");
         labels(&mut out, &alert.annotations);
-        let _ = write!(out, ",\"endsAt\":\"{}\",\"startsAt\":\"{}\"", time(alert.ends_at), time(alert.starts_at));
+        let _ =
+            write!(out, ",\"endsAt\":\"{}\",\"startsAt\":\"{}\"", time(alert.ends_at), time(alert.starts_at));
         if !alert.generator_url.is_empty() {
             out.push_str(",\"generatorURL\":");
             text(&mut out, &alert.generator_url);

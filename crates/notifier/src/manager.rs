@@ -107,7 +107,8 @@ impl Manager {
         let mut clients = Vec::new();
         for (index, entry) in config.alerting.alertmanagers.iter().enumerate() {
             let options = ClientOptions { user_agent: self.options.user_agent.clone() };
-            let client = Client::new(&entry.http, options).map_err(|source| Error::Client { index, source })?;
+            let client =
+                Client::new(&entry.http, options).map_err(|source| Error::Client { index, source })?;
             clients.push(Arc::new(client));
         }
         let mut state = self.state.write();
@@ -127,7 +128,9 @@ impl Manager {
                     Some(i) => queues.push(kept.swap_remove(i)),
                     None => {
                         let way = match &self.local {
-                            Some((local, addresses)) if addresses.contains(&target.address) => Way::Local(local.clone()),
+                            Some((local, addresses)) if addresses.contains(&target.address) => {
+                                Way::Local(local.clone())
+                            }
                             _ => Way::Remote { client: client.clone(), timeout: entry.timeout },
                         };
                         queues.push(self.start(&target.url, way));
@@ -184,7 +187,11 @@ impl Manager {
             if tokio::time::timeout_at(deadline, r.task).await.is_err() {
                 abort.abort();
                 let left = r.queue.stats().queue_length;
-                tracing::warn!(alertmanager = r.queue.url, count = left, "Draining the alert notification queue took too long");
+                tracing::warn!(
+                    alertmanager = r.queue.url,
+                    count = left,
+                    "Draining the alert notification queue took too long"
+                );
             }
         }
     }

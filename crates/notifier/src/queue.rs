@@ -93,7 +93,11 @@ impl Queue {
         }
         if lost > 0 {
             self.numbers.lock().dropped += lost as u64;
-            tracing::warn!(alertmanager = self.url, count = lost, "Alert notification queue full, dropping alerts");
+            tracing::warn!(
+                alertmanager = self.url,
+                count = lost,
+                "Alert notification queue full, dropping alerts"
+            );
         }
         self.more.notify_one();
     }
@@ -120,7 +124,11 @@ impl Queue {
                     let left = batch.len() + self.waiting.lock().len();
                     if left > 0 {
                         self.numbers.lock().dropped += left as u64;
-                        tracing::warn!(alertmanager = self.url, count = left, "Alert notifications left in queue have been discarded");
+                        tracing::warn!(
+                            alertmanager = self.url,
+                            count = left,
+                            "Alert notifications left in queue have been discarded"
+                        );
                     }
                     return;
                 }

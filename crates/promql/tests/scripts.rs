@@ -19,6 +19,7 @@ const SCRIPTS: &[(&str, usize, usize)] = &[
     ("at_modifier.test", 0, 0),
     ("collision.test", 0, 0),
     ("duration_expression.test", 0, 0),
+    ("extended_vectors.test", 0, 0),
     ("fill-modifier.test", 0, 0),
     // A label name that is not UTF-8 cannot be told from one with U+FFFD once parsed.
     ("functions.test", 1, 1),

@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn links_as_upstream() {
-        assert_eq!(table_link(r#"up{a="b c"} == 0"#), "/graph?g0.expr=up%7Ba%3D%22b+c%22%7D+%3D%3D+0&g0.tab=1");
+        assert_eq!(
+            table_link(r#"up{a="b c"} == 0"#),
+            "/graph?g0.expr=up%7Ba%3D%22b+c%22%7D+%3D%3D+0&g0.tab=1"
+        );
     }
 
     #[test]

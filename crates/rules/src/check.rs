@@ -62,7 +62,10 @@ pub(crate) struct Making<'a> {
 }
 
 /// Makes the groups of all files.
-pub(crate) fn make_groups(files: &[(PathBuf, RuleFile)], making: &Making<'_>) -> Result<Vec<Group>, Diagnostics> {
+pub(crate) fn make_groups(
+    files: &[(PathBuf, RuleFile)],
+    making: &Making<'_>,
+) -> Result<Vec<Group>, Diagnostics> {
     let mut problems = Vec::new();
     let mut groups = Vec::new();
     for (path, file) in files {

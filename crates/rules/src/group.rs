@@ -128,7 +128,13 @@ impl Group {
     }
 
     /// Evaluates one rule; the number of samples, or why there are none.
-    fn eval_rule(&self, i: usize, rule: &Rule, ts: TimestampMs, around: &Surroundings<'_>) -> Result<usize, String> {
+    fn eval_rule(
+        &self,
+        i: usize,
+        rule: &Rule,
+        ts: TimestampMs,
+        around: &Surroundings<'_>,
+    ) -> Result<usize, String> {
         let offset_ms = self.spec.offset_ms;
         let results = match rule.eval(around.querier, ts, offset_ms, self.spec.limit) {
             Ok(results) => results,
@@ -181,7 +187,8 @@ impl Group {
         let mut now: Vec<LabelSet> = results.iter().map(|s| s.labels.clone()).collect();
         now.sort_unstable();
         let previous = std::mem::take(&mut self.series.lock().previous[i]);
-        let vanished: Vec<LabelSet> = previous.into_iter().filter(|l| now.binary_search(l).is_err()).collect();
+        let vanished: Vec<LabelSet> =
+            previous.into_iter().filter(|l| now.binary_search(l).is_err()).collect();
         if let Err(err) = append_stale(&vanished, at, appender) {
             tracing::warn!(%file, group, %err, "Adding stale sample failed");
         }
@@ -226,7 +233,9 @@ impl Group {
         let mut old_series: Vec<Option<Vec<LabelSet>>> = old.previous.into_iter().map(Some).collect();
         let mut series = self.series.lock();
         for (i, rule) in self.rules.iter().enumerate() {
-            let Some(at) = by_identity.get_mut(&rule.identity()).and_then(std::collections::VecDeque::pop_front) else {
+            let Some(at) =
+                by_identity.get_mut(&rule.identity()).and_then(std::collections::VecDeque::pop_front)
+            else {
                 continue;
             };
             series.previous[i] = old_series[at].take().unwrap_or_default();
@@ -274,11 +283,17 @@ fn millis(ms: i64) -> Duration {
 }
 
 /// Marks series stale. Refused markers are expected where another rule writes the same series.
-fn append_stale(series: &[LabelSet], at: TimestampMs, appender: &dyn SampleAppender) -> Result<(), storage::Error> {
+fn append_stale(
+    series: &[LabelSet],
+    at: TimestampMs,
+    appender: &dyn SampleAppender,
+) -> Result<(), storage::Error> {
     if series.is_empty() {
         return Ok(());
     }
-    let batch: Vec<SeriesSample> =
-        series.iter().map(|labels| SeriesSample { labels: labels.clone(), ts: at, value: STALE_NAN }).collect();
+    let batch: Vec<SeriesSample> = series
+        .iter()
+        .map(|labels| SeriesSample { labels: labels.clone(), ts: at, value: STALE_NAN })
+        .collect();
     appender.append(&batch).map(drop)
 }

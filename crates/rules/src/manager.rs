@@ -225,7 +225,11 @@ async fn stop(running: Running) -> Arc<Group> {
 }
 
 fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|d| i64::try_from(d.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 /// Evaluates a group at each of its slots until it is stopped. After the second evaluation following a start, old state is restored.
@@ -262,7 +266,8 @@ async fn run(shared: Arc<Shared>, group: Arc<Group>, mut stopped: watch::Receive
             group.eval(slot / 1_000_000, &around, &|| *flag.borrow());
             if restore_now {
                 let options = &shared.options;
-                let (tolerance, grace) = (millis(options.for_outage_tolerance), millis(options.for_grace_period));
+                let (tolerance, grace) =
+                    (millis(options.for_outage_tolerance), millis(options.for_grace_period));
                 group.restore(&*shared.querier, now_ns() / 1_000_000, tolerance, grace);
             }
         });

@@ -61,16 +61,18 @@ impl EngineQuerier {
 impl Querier for EngineQuerier {
     fn instant(&self, expr: &str, ts: TimestampMs) -> Result<Vec<Sample>, QueryFailure> {
         let options = QueryOptions { priority: Priority::Rule, ..QueryOptions::default() };
-        let result = self.engine.instant_query(&*self.store, expr, ts, &options).map_err(|e| QueryFailure {
-            cancelled: e.kind == QueryErrorKind::Canceled,
-            message: e.message,
+        let result = self.engine.instant_query(&*self.store, expr, ts, &options).map_err(|e| {
+            QueryFailure { cancelled: e.kind == QueryErrorKind::Canceled, message: e.message }
         })?;
         match result.value {
             Value::Vector(samples) => {
                 Ok(samples.into_iter().map(|s| Sample { labels: s.labels, value: s.value }).collect())
             }
             Value::Scalar { value, .. } => Ok(vec![Sample { labels: LabelSet::empty(), value }]),
-            _ => Err(QueryFailure { message: "rule result is not a vector or scalar".to_owned(), cancelled: false }),
+            _ => Err(QueryFailure {
+                message: "rule result is not a vector or scalar".to_owned(),
+                cancelled: false,
+            }),
         }
     }
 

@@ -93,14 +93,10 @@ impl Rule {
         (self.spec.name.clone(), self.spec.labels.clone())
     }
 
-    pub(crate) fn set_report(
-        &self,
-        error: Option<String>,
-        duration: Duration,
-        evaluated_at: TimestampMs,
-    ) {
+    pub(crate) fn set_report(&self, error: Option<String>, duration: Duration, evaluated_at: TimestampMs) {
         let health = if error.is_some() { Health::Err } else { Health::Ok };
-        *self.report.lock() = Report { health, last_error: error, duration, evaluated_at: Some(evaluated_at) };
+        *self.report.lock() =
+            Report { health, last_error: error, duration, evaluated_at: Some(evaluated_at) };
     }
 
     /// Takes over the alerts of an older version of this rule.
@@ -140,7 +136,9 @@ impl Rule {
             }
             let labels = labels.build();
             if !seen.insert(labels.clone()) {
-                return Err("vector contains metrics with the same labelset after applying rule labels".to_owned().into());
+                return Err("vector contains metrics with the same labelset after applying rule labels"
+                    .to_owned()
+                    .into());
             }
             out.push(SeriesSample { labels, ts: at, value: sample.value });
         }
@@ -171,7 +169,9 @@ impl Rule {
                 self.spec.annotations.iter().map(|(name, text)| (name.as_str(), expand(text))).collect();
             let alert = ActiveAlert::pending(ts, sample.value, annotations);
             if found.insert(labels.build(), alert).is_some() {
-                return Err("vector contains metrics with the same labelset after applying alert labels".to_owned().into());
+                return Err("vector contains metrics with the same labelset after applying alert labels"
+                    .to_owned()
+                    .into());
             }
         }
         let restored = *self.restored.lock();
@@ -329,7 +329,12 @@ impl Rule {
             match querier.newest(&self.state_matchers(), ts - tolerance_ms, ts) {
                 Ok(series) => self.restore_from(&series, ts, grace_ms),
                 Err(err) => {
-                    tracing::error!(alertname = self.spec.name, stage = "Select", err = err.message, "Failed to restore 'for' state");
+                    tracing::error!(
+                        alertname = self.spec.name,
+                        stage = "Select",
+                        err = err.message,
+                        "Failed to restore 'for' state"
+                    );
                 }
             }
         }

@@ -12,7 +12,9 @@ use storage::{AppendReport, SampleAppender, SeriesSample};
 
 use crate::check::{Making, make_groups};
 use crate::group::{Group, Surroundings};
-use crate::{Alert, AlertSink, Manager, ManagerOptions, Querier, QueryFailure, RuleDetail, Sample, check_file};
+use crate::{
+    Alert, AlertSink, Manager, ManagerOptions, Querier, QueryFailure, RuleDetail, Sample, check_file,
+};
 
 const MINUTE: i64 = 60_000;
 
@@ -27,7 +29,9 @@ struct World {
 }
 
 impl World {
-    fn new(answer: impl Fn(&str, TimestampMs) -> Result<Vec<Sample>, String> + Send + Sync + 'static) -> Self {
+    fn new(
+        answer: impl Fn(&str, TimestampMs) -> Result<Vec<Sample>, String> + Send + Sync + 'static,
+    ) -> Self {
         Self { answer: Box::new(answer), written: Mutex::default(), sent: Mutex::default() }
     }
 
@@ -64,7 +68,8 @@ impl Querier for World {
         mint: TimestampMs,
         maxt: TimestampMs,
     ) -> Result<Vec<(LabelSet, TimestampMs, f64)>, QueryFailure> {
-        let mut out: std::collections::BTreeMap<LabelSet, (TimestampMs, f64)> = std::collections::BTreeMap::new();
+        let mut out: std::collections::BTreeMap<LabelSet, (TimestampMs, f64)> =
+            std::collections::BTreeMap::new();
         for s in self.written.lock().iter().filter(|s| (mint..=maxt).contains(&s.ts)) {
             if matchers.iter().all(|m| m.matches(s.labels.value(&m.name))) {
                 out.insert(s.labels.clone(), (s.ts, s.value));
@@ -203,7 +208,12 @@ groups:
     let written = world.written();
     assert!(written.contains(r#"{__name__="ALERTS", alertname="Down", alertstate="pending", instance="i", severity="page-7"} stale @180000"#), "{written}");
     assert!(written.contains(r#"{__name__="ALERTS", alertname="Down", alertstate="firing", instance="i", severity="page-7"} stale @360000"#), "{written}");
-    assert!(written.contains(r#"{__name__="ALERTS_FOR_STATE", alertname="Down", instance="i", severity="page-7"} 60 @180000"#), "{written}");
+    assert!(
+        written.contains(
+            r#"{__name__="ALERTS_FOR_STATE", alertname="Down", instance="i", severity="page-7"} 60 @180000"#
+        ),
+        "{written}"
+    );
     // Kept and sent again for 15 minutes, then forgotten.
     let mut last = 0;
     for minute in 8..=40 {
@@ -251,7 +261,11 @@ groups:
     );
     let sent = world.sent();
     assert_eq!(sent.len(), 1);
-    assert!(sent[0].annotations.value("x").starts_with("<error expanding template: "), "{}", sent[0].annotations);
+    assert!(
+        sent[0].annotations.value("x").starts_with("<error expanding template: "),
+        "{}",
+        sent[0].annotations
+    );
     let stats = group.stats();
     assert_eq!((stats.evaluations, stats.failures, stats.iterations), (6, 5, 1));
 }
@@ -304,15 +318,22 @@ groups:
 #[test]
 fn a_reload_keeps_state_by_name_and_labels() {
     let world = World::new(|_, _| Ok(vec![sample(&[("i", "1")], 1.0)]));
-    let old = &groups("groups: [{name: g, rules: [{alert: A, expr: x, for: 2m}, {record: r, expr: x}, {record: gone, expr: x}]}]", false)[0];
+    let old = &groups(
+        "groups: [{name: g, rules: [{alert: A, expr: x, for: 2m}, {record: r, expr: x}, {record: gone, expr: x}]}]",
+        false,
+    )[0];
     for minute in 0..=1 {
         old.eval(minute * MINUTE, &world.around(), &|| false);
     }
     world.written();
-    let same = &groups("groups: [{name: g, rules: [{alert: A, expr: x, for: 2m}, {record: r, expr: x}, {record: gone, expr: x}]}]", false)[0];
+    let same = &groups(
+        "groups: [{name: g, rules: [{alert: A, expr: x, for: 2m}, {record: r, expr: x}, {record: gone, expr: x}]}]",
+        false,
+    )[0];
     assert!(old.same_as(same));
     // Moved, with another `for`; one rule is gone.
-    let new = &groups("groups: [{name: g, rules: [{record: r, expr: y}, {alert: A, expr: x, for: 3m}]}]", false)[0];
+    let new =
+        &groups("groups: [{name: g, rules: [{record: r, expr: y}, {alert: A, expr: x, for: 3m}]}]", false)[0];
     assert!(!old.same_as(new));
     new.copy_state(old);
     assert_eq!(states(new), [r#"{alertname="A", i="1"} pending since 0"#]);
@@ -333,7 +354,11 @@ fn a_reload_keeps_state_by_name_and_labels() {
     longer.eval(4 * MINUTE, &world.around(), &|| false);
     assert_eq!(states(longer), [r#"{alertname="A", i="1"} pending since 0"#]);
     longer.mark_all_stale(5 * MINUTE, &world);
-    assert!(world.written().contains(r#"{__name__="ALERTS", alertname="A", alertstate="pending", i="1"} stale @300000"#));
+    assert!(
+        world
+            .written()
+            .contains(r#"{__name__="ALERTS", alertname="A", alertstate="pending", i="1"} stale @300000"#)
+    );
 }
 
 #[test]
@@ -365,7 +390,12 @@ fn wrong_expressions_and_templates_have_a_place() {
     let found = check_file(Path::new("r.yml"), text, &file(text), &ParserOptions::default());
     let lines: Vec<_> = found.iter().map(config::Diagnostic::headline).collect();
     assert_eq!(found.len(), 3, "{lines:?}");
-    assert!(lines[0].starts_with(r#"r.yml:5:"#) && lines[0].contains(r#"group "g", rule 1, "A": could not parse expression: 1:"#), "{}", lines[0]);
+    assert!(
+        lines[0].starts_with(r#"r.yml:5:"#)
+            && lines[0].contains(r#"group "g", rule 1, "A": could not parse expression: 1:"#),
+        "{}",
+        lines[0]
+    );
     assert!(lines[1].contains("undefined variable"), "{}", lines[1]);
     assert!(lines[2].contains(r#"rule 2, "r""#), "{}", lines[2]);
 }
@@ -377,17 +407,26 @@ async fn the_manager_evaluates_reloads_and_stops() {
         Manager::with_querier(world.clone(), world.clone(), world.clone(), ManagerOptions::default());
     let config = config::load_str("", Path::new("p.yml")).unwrap().value;
     let rules = |text: &str| vec![(PathBuf::from("r.yml"), file(text))];
-    manager.apply(&config, rules("groups: [{name: g, interval: 20ms, rules: [{alert: A, expr: x}]}]")).await.unwrap();
+    manager
+        .apply(&config, rules("groups: [{name: g, interval: 20ms, rules: [{alert: A, expr: x}]}]"))
+        .await
+        .unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while manager.alerts().is_empty() || world.sent.lock().is_empty() {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // A wrong reload changes nothing.
-    let err = manager.apply(&config, rules("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]")).await.unwrap_err();
+    let err = manager
+        .apply(&config, rules("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]"))
+        .await
+        .unwrap_err();
     assert!(err.to_string().contains("could not parse expression"), "{err}");
     assert_eq!(manager.groups()[0].interval, Duration::from_millis(20));
-    manager.apply(&config, rules("groups: [{name: g, interval: 1h, rules: [{alert: A, expr: x}]}]")).await.unwrap();
+    manager
+        .apply(&config, rules("groups: [{name: g, interval: 1h, rules: [{alert: A, expr: x}]}]"))
+        .await
+        .unwrap();
     assert_eq!(manager.alerts().len(), 1, "state survives the reload");
     manager.apply(&config, Vec::new()).await.unwrap();
     assert!(manager.groups().is_empty());

@@ -1,5 +1,7 @@
 //! `kill -9` in the middle of writing: every acknowledged row is there afterwards.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

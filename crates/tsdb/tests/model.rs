@@ -1,5 +1,7 @@
 //! The store against a model, over random sequences of everything that can be done to it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -49,10 +51,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+type Rows = Vec<(i64, Vec<f64>)>;
+
 /// What has to be in the store.
 #[derive(Debug, Default)]
 struct Expect {
-    groups: BTreeMap<usize, (Vec<usize>, i64, Vec<(i64, Vec<f64>)>)>,
+    /// Series of the slots, last time, rows.
+    groups: BTreeMap<usize, (Vec<usize>, i64, Rows)>,
     loose: BTreeMap<usize, BTreeMap<i64, f64>>,
 }
 

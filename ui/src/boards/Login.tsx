@@ -15,9 +15,11 @@ export function Login(): JSX.Element {
     setBusy(true);
     setError('');
     try {
-      await signIn(login(), password());
+      // Before the call: its success may already show the form that asks for another password.
       firstPassword = password();
+      await signIn(login(), password());
     } catch (problem) {
+      firstPassword = '';
       setError(problem instanceof ApiError && problem.status === 401 ? t('signInFailed') : errorText(problem));
     } finally {
       setBusy(false);

@@ -2,6 +2,7 @@
 
 import { createSignal, For, onCleanup, Show, type JSX } from 'solid-js';
 import { PrometheusApi, type Labels } from '../core/api';
+import { formatDuration } from '../core/duration';
 import { formatValue } from '../core/units/format';
 import { t } from '../i18n';
 import { every, load, type Loaded } from '../shared/load';
@@ -51,7 +52,7 @@ export function Age(props: { time: string }): JSX.Element {
   onCleanup(() => clearInterval(timer));
   const text = (): string => {
     const age = ageS(props.time, now());
-    return age === undefined ? t('never') : t('ago', { n: seconds(age < 60 ? Math.round(age) : age) });
+    return age === undefined ? t('never') : t('ago', { n: formatDuration(age < 3600 ? Math.round(age) * 1000 : Math.round(age / 60) * 60_000) });
   };
   return <span title={props.time}>{text()}</span>;
 }

@@ -154,7 +154,10 @@ impl FileSdConfig {
             let ends = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"].iter().any(|e| name.ends_with(e));
             let wild_early = name.find('*').is_some_and(|at| name[at..].contains('/'));
             if !ends || wild_early {
-                cx.error(map.place_of("files"), format!("path name {name:?} is not valid for file discovery"));
+                cx.error(
+                    map.place_of("files"),
+                    format!("path name {name:?} is not valid for file discovery"),
+                );
             }
         }
     }
@@ -224,9 +227,11 @@ impl HttpSdConfig {
         let (scheme, rest) = self.url.0.split_once(':').unwrap_or(("", &self.url.0));
         if scheme != "http" && scheme != "https" {
             cx.error(place, "URL scheme must be 'http' or 'https'");
-        } else if rest.trim_start_matches('/').is_empty() || !rest.starts_with("//") || rest.starts_with("///") {
+        } else if rest.trim_start_matches('/').is_empty()
+            || !rest.starts_with("//")
+            || rest.starts_with("///")
+        {
             cx.error(place, "host is missing in URL");
         }
     }
 }
-

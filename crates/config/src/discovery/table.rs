@@ -36,7 +36,13 @@ const KINDS: &[Kind] = &[
         key: "aws_sd_configs",
         name: "aws.SDConfig",
         fields: "role! region endpoint access_key secret_key:s profile role_arn external_id refresh_interval:d=60s port:i @http filters:T clusters:l",
-        check: |v| v.one_of("role", &["ec2", "ecs", "elasticache", "lightsail", "msk", "rds"], "unknown AWS SD role {q}"),
+        check: |v| {
+            v.one_of(
+                "role",
+                &["ec2", "ecs", "elasticache", "lightsail", "msk", "rds"],
+                "unknown AWS SD role {q}",
+            )
+        },
     },
     Kind {
         key: "azure_sd_configs",
@@ -69,7 +75,13 @@ const KINDS: &[Kind] = &[
         check: |v| {
             v.required("host", "host missing")
                 .or_else(|| v.required("role", "role missing (one of: tasks, services, nodes)"))
-                .or_else(|| v.one_of("role", &["services", "nodes", "tasks"], "invalid role {v}, expected tasks, services, or nodes"))
+                .or_else(|| {
+                    v.one_of(
+                        "role",
+                        &["services", "nodes", "tasks"],
+                        "invalid role {v}, expected tasks, services, or nodes",
+                    )
+                })
         },
     },
     Kind {
@@ -89,8 +101,9 @@ const KINDS: &[Kind] = &[
         name: "eureka.SDConfig",
         fields: "server @http refresh_interval:d=30s",
         check: |v| {
-            v.required("server", "eureka_sd: empty or null eureka server")
-                .or_else(|| (!has_host(&v.text("server"))).then(|| "eureka_sd: invalid eureka server URL".to_owned()))
+            v.required("server", "eureka_sd: empty or null eureka server").or_else(|| {
+                (!has_host(&v.text("server"))).then(|| "eureka_sd: invalid eureka server URL".to_owned())
+            })
         },
     },
     Kind {
@@ -128,8 +141,10 @@ const KINDS: &[Kind] = &[
         name: "xds.KumaSDConfig",
         fields: "@http refresh_interval:d=15s fetch_timeout:d=2m server client_id",
         check: |v| {
-            v.required("server", "kuma SD server must not be empty: ")
-                .or_else(|| (!has_host(&v.text("server"))).then(|| "kuma SD server must not be empty and have a scheme: ".to_owned()))
+            v.required("server", "kuma SD server must not be empty: ").or_else(|| {
+                (!has_host(&v.text("server")))
+                    .then(|| "kuma SD server must not be empty and have a scheme: ".to_owned())
+            })
         },
     },
     Kind {
@@ -174,7 +189,13 @@ const KINDS: &[Kind] = &[
         fields: "identity_endpoint! username! userid! password:s! project_name! project_id! domain_name! domain_id! application_credential_name! application_credential_id! application_credential_secret:s! role! region! refresh_interval:d=60s! port:i=80! all_tenants:b tls_config:t availability=public",
         check: |v| {
             v.one_of("role", &["hypervisor", "instance", "loadbalancer"], "unknown OpenStack SD role {q}")
-                .or_else(|| v.one_of("availability", &["public", "internal", "admin"], "unknown availability {v}, must be one of admin, internal or public"))
+                .or_else(|| {
+                    v.one_of(
+                        "availability",
+                        &["public", "internal", "admin"],
+                        "unknown availability {v}, must be one of admin, internal or public",
+                    )
+                })
                 .or_else(|| v.required("role", "role missing (one of: instance, hypervisor, loadbalancer)"))
                 .or_else(|| v.required("region", "openstack SD configuration requires a region"))
         },
@@ -247,10 +268,14 @@ const KINDS: &[Kind] = &[
         name: "triton.SDConfig",
         fields: "account! role=container! dns_suffix! endpoint! groups:l port:i=9163! refresh_interval:d=60s tls_config:t version:i=1!",
         check: |v| {
-            v.one_of("role", &["container", "cn"], "triton SD configuration requires role to be 'container' or 'cn'")
-                .or_else(|| v.required("account", "triton SD configuration requires an account"))
-                .or_else(|| v.required("dns_suffix", "triton SD configuration requires a dns_suffix"))
-                .or_else(|| v.required("endpoint", "triton SD configuration requires an endpoint"))
+            v.one_of(
+                "role",
+                &["container", "cn"],
+                "triton SD configuration requires role to be 'container' or 'cn'",
+            )
+            .or_else(|| v.required("account", "triton SD configuration requires an account"))
+            .or_else(|| v.required("dns_suffix", "triton SD configuration requires a dns_suffix"))
+            .or_else(|| v.required("endpoint", "triton SD configuration requires an endpoint"))
         },
     },
     Kind {
@@ -263,7 +288,12 @@ const KINDS: &[Kind] = &[
                 .or_else(|| v.required("password", "Uyuni SD configuration requires a password"))
         },
     },
-    Kind { key: "vultr_sd_configs", name: "vultr.SDConfig", fields: "@http refresh_interval:d=60s! port:i=80!", check: ok },
+    Kind {
+        key: "vultr_sd_configs",
+        name: "vultr.SDConfig",
+        fields: "@http refresh_interval:d=60s! port:i=80!",
+        check: ok,
+    },
     // Blocks of `aws_sd_configs`' roles that upstream also registers on their own.
     Kind {
         key: "ecs_sd_configs",
@@ -370,7 +400,10 @@ impl Encode for OtherDiscovery {
             }
             let written = self.node.get(field.key).filter(|n| !n.is_null());
             let value = match (field.kind, written) {
-                ("s", Some(_)) => Out::Str("<secret>".to_owned()),
+                ("s", Some(n)) if n.as_str().is_some_and(|t| !t.is_empty()) => {
+                    Out::Str("<secret>".to_owned())
+                }
+                ("s", Some(_)) => Out::Str(String::new()),
                 ("t", Some(n)) => {
                     let mut silent = Context::new(std::path::Path::new(""), "");
                     TlsConfig::decode(n, &mut silent).map_or(Out::Null, |t| t.encode())
@@ -471,14 +504,21 @@ fn consul(v: &View<'_>) -> Option<String> {
         return Some(text);
     }
     if user && v.http.basic_auth.is_some() {
-        return Some("at most one of consul SD configuration username and password and basic auth can be configured".to_owned());
+        return Some(
+            "at most one of consul SD configuration username and password and basic auth can be configured"
+                .to_owned(),
+        );
     }
     let token = v.node("token").is_some() && (v.http.authorization.is_some() || v.http.oauth2.is_some());
     token.then(|| "at most one of consul SD token, authorization, or oauth2 can be configured".to_owned())
 }
 
 fn oci(v: &View<'_>) -> Option<String> {
-    v.one_of("auth", &["api_key", "instance_principal"], r#"oci_sd: unknown auth method {q}, expected "api_key" or "instance_principal""#)
+    v.one_of(
+        "auth",
+        &["api_key", "instance_principal"],
+        r#"oci_sd: unknown auth method {q}, expected "api_key" or "instance_principal""#,
+    )
 }
 
 fn marathon(v: &View<'_>) -> Option<String> {
@@ -488,19 +528,27 @@ fn marathon(v: &View<'_>) -> Option<String> {
     }
     let (token, file) = (!v.text("auth_token").is_empty(), !v.text("auth_token_file").is_empty());
     if token && file {
-        return Some("marathon_sd: at most one of auth_token & auth_token_file must be configured".to_owned());
+        return Some(
+            "marathon_sd: at most one of auth_token & auth_token_file must be configured".to_owned(),
+        );
     }
     if !token && !file {
         return None;
     }
     if v.http.basic_auth.is_some() {
-        return Some("marathon_sd: at most one of basic_auth, auth_token & auth_token_file must be configured".to_owned());
+        return Some(
+            "marathon_sd: at most one of basic_auth, auth_token & auth_token_file must be configured"
+                .to_owned(),
+        );
     }
     if v.node("bearer_token").is_some() || v.node("bearer_token_file").is_some() {
         return Some("marathon_sd: at most one of bearer_token, bearer_token_file, auth_token & auth_token_file must be configured".to_owned());
     }
     let authorization = v.http.authorization.is_some();
-    authorization.then(|| "marathon_sd: at most one of auth_token, auth_token_file & authorization must be configured".to_owned())
+    authorization.then(|| {
+        "marathon_sd: at most one of auth_token, auth_token_file & authorization must be configured"
+            .to_owned()
+    })
 }
 
 fn zookeeper(v: &View<'_>, name: &str) -> Option<String> {
@@ -528,8 +576,14 @@ const SELECTORS: [(&str, &[&str]); 6] = [
 fn kubernetes(v: &View<'_>) -> Option<String> {
     let role = v.text("role");
     if let Some(text) = v
-        .one_of("role", &["node", "pod", "service", "endpoints", "endpointslice", "ingress"], "unknown Kubernetes SD role {q}")
-        .or_else(|| v.required("role", "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)"))
+        .one_of(
+            "role",
+            &["node", "pod", "service", "endpoints", "endpointslice", "ingress"],
+            "unknown Kubernetes SD role {q}",
+        )
+        .or_else(|| {
+            v.required("role", "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)")
+        })
     {
         return Some(text);
     }
@@ -575,7 +629,9 @@ fn kubernetes(v: &View<'_>) -> Option<String> {
             return Some(format!("{role} role supports only {} selectors", allowed.join(", ")));
         }
         if let Some(label) = selector.get("label").and_then(Node::as_str) {
-            let bad = label.split(',').any(|part| part.trim().is_empty() || part.trim().starts_with(['=', '!']) && part.contains('='));
+            let bad = label.split(',').any(|part| {
+                part.trim().is_empty() || part.trim().starts_with(['=', '!']) && part.contains('=')
+            });
             if bad {
                 return Some(format!("unable to parse label selector {label:?}"));
             }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, IntoDeserializer as _, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -181,11 +183,19 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_> {
         self.placed(visitor.visit_unit())
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DeError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DeError> {
         self.placed(visitor.visit_unit())
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DeError> {
         self.placed(visitor.visit_newtype_struct(self))
     }
 
@@ -216,7 +226,10 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_> {
                 for (i, (key, _)) in entries.iter().enumerate() {
                     if entries[..i].iter().any(|(k, _)| k.value == key.value) {
                         let name = key.as_str().unwrap_or("");
-                        return Err(DeError { message: format!("field {name} already set"), place: Some(key.place) });
+                        return Err(DeError {
+                            message: format!("field {name} already set"),
+                            place: Some(key.place),
+                        });
                     }
                 }
                 self.placed(visitor.visit_map(Entries { iter: entries.iter(), value: None }))
@@ -244,7 +257,8 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_> {
         match &self.0.value {
             Value::Scalar(s) => self.placed(visitor.visit_enum(s.text.as_str().into_deserializer())),
             Value::Map(entries) if entries.len() == 1 => {
-                let access = de::value::MapAccessDeserializer::new(Entries { iter: entries.iter(), value: None });
+                let access =
+                    de::value::MapAccessDeserializer::new(Entries { iter: entries.iter(), value: None });
                 self.placed(visitor.visit_enum(access))
             }
             _ => self.wrong("one of several names"),
@@ -314,7 +328,8 @@ mod tests {
     fn reads_derived_types_with_places() {
         let f = Path::new("x.yml");
         let got: Vec<Inner> =
-            from_str("- name: 1.10\n  flag: yes\n  list:\n  map: {a: yes, b: }\n- name:\n  n: 0x10\n", f).unwrap();
+            from_str("- name: 1.10\n  flag: yes\n  list:\n  map: {a: yes, b: }\n- name:\n  n: 0x10\n", f)
+                .unwrap();
         assert_eq!(got[0].name, "1.10");
         assert!(got[0].flag && got[0].list.is_empty());
         assert_eq!(got[0].map["a"], "yes");

@@ -138,7 +138,10 @@ fn write_scalar(out: &mut String, value: &Out, indent: usize) {
 
 /// Writes a text plain where it reads back as the same text, else as a literal block (several lines) or in double quotes.
 fn write_text(out: &mut String, text: &str, indent: usize) {
-    if text.contains('\n') && text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()) && !text.starts_with([' ', '\n']) {
+    if text.contains('\n')
+        && text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control())
+        && !text.starts_with([' ', '\n'])
+    {
         let body = text.trim_end_matches('\n');
         let ends = text.len() - body.len();
         out.push_str(match ends {
@@ -234,13 +237,53 @@ mod tests {
     #[test]
     fn reads_back_as_written() {
         for text in [
-            "", " ", "a", "yes", "1", "0x1", "a: b", "a #b", "#a", "- a", "-", "'", "\"", "a\nb", "a\n", "a\n\n", "\na", " a\nb",
-            "x\ty", "\u{7}", "*a", "1:30", "2001-01-01", "<<", "null", "~", "{{ $labels.x }}", "[a", "a:", "[]", "é", "%a", "@a", "`a",
-            "...", "---", "a\r\nb", "\\", "a'b", "a\n  b\n\n c\n",
+            "",
+            " ",
+            "a",
+            "yes",
+            "1",
+            "0x1",
+            "a: b",
+            "a #b",
+            "#a",
+            "- a",
+            "-",
+            "'",
+            "\"",
+            "a\nb",
+            "a\n",
+            "a\n\n",
+            "\na",
+            " a\nb",
+            "x\ty",
+            "\u{7}",
+            "*a",
+            "1:30",
+            "2001-01-01",
+            "<<",
+            "null",
+            "~",
+            "{{ $labels.x }}",
+            "[a",
+            "a:",
+            "[]",
+            "é",
+            "%a",
+            "@a",
+            "`a",
+            "...",
+            "---",
+            "a\r\nb",
+            "\\",
+            "a'b",
+            "a\n  b\n\n c\n",
         ] {
             let tree = Out::Map(vec![
                 ("k".to_owned(), Out::Str(text.to_owned())),
-                (text.to_owned(), Out::Seq(vec![Out::Str(text.to_owned()), Out::Seq(vec![Out::Str(text.to_owned())])])),
+                (
+                    text.to_owned(),
+                    Out::Seq(vec![Out::Str(text.to_owned()), Out::Seq(vec![Out::Str(text.to_owned())])]),
+                ),
                 ("z".to_owned(), Out::Map(vec![("n".to_owned(), Out::Str(text.to_owned()))])),
             ]);
             if text.contains('\n') {

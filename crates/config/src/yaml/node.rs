@@ -96,8 +96,12 @@ impl Node {
     pub fn as_bool(&self) -> Option<bool> {
         match &self.value {
             Value::Scalar(s) if s.plain => match s.text.as_str() {
-                "true" | "True" | "TRUE" | "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
-                "false" | "False" | "FALSE" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+                "true" | "True" | "TRUE" | "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+                    Some(true)
+                }
+                "false" | "False" | "FALSE" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+                    Some(false)
+                }
                 _ => None,
             },
             _ => None,
@@ -185,9 +189,8 @@ pub fn parse(text: &str, file: &Path) -> Result<Node, Diagnostics> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| {
-            fail(e.marker().line(), e.marker().col() + 1, format!("yaml: {}", e.info()))
-        })?;
+        let (event, span) = event
+            .map_err(|e| fail(e.marker().line(), e.marker().col() + 1, format!("yaml: {}", e.info())))?;
         let place = Place { line: span.start.line(), column: span.start.col() + 1 };
         match builder.event(event, place) {
             Ok(false) => {}
@@ -219,7 +222,7 @@ impl Builder {
     fn event(&mut self, event: Event<'_>, place: Place) -> Result<bool, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if tag.as_ref().is_some_and(|t| t.core_suffix() == Some("binary")) {
+                if tag.as_ref().is_some_and(|t| t.suffix() == "binary" || t.suffix().ends_with(":binary")) {
                     let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"+/=\n ".contains(&b);
                     return Err(match text.bytes().all(alphabet) {
                         true => "yaml: !!binary values are not taken; write the text itself".to_owned(),
@@ -258,7 +261,11 @@ impl Builder {
 
     fn count(&mut self, nodes: usize) -> Result<(), String> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES { Err("yaml: document contains excessive aliasing".to_owned()) } else { Ok(()) }
+        if self.nodes > MAX_NODES {
+            Err("yaml: document contains excessive aliasing".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     fn open(&mut self, value: Value, place: Place, anchor: usize) -> Result<(), String> {
@@ -283,7 +290,9 @@ impl Builder {
                 None => *key = Some(node),
                 Some(k) => entries.push((k, node)),
             },
-            Some(Open { value: Value::Scalar(_), .. }) => return Err("yaml: a scalar has no parts".to_owned()),
+            Some(Open { value: Value::Scalar(_), .. }) => {
+                return Err("yaml: a scalar has no parts".to_owned());
+            }
         }
         Ok(())
     }
@@ -303,12 +312,15 @@ fn merge_keys(entries: &mut Vec<(Node, Node)>) -> Result<(), String> {
     if !entries.iter().any(|(k, _)| is_merge(k)) {
         return Ok(());
     }
-    let (merges, mut own): (Vec<_>, Vec<_>) = std::mem::take(entries).into_iter().partition(|(k, _)| is_merge(k));
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        std::mem::take(entries).into_iter().partition(|(k, _)| is_merge(k));
     for (_, source) in merges {
         let maps = match source.value {
             Value::Map(_) => vec![source],
             Value::Seq(items) => items,
-            Value::Scalar(_) => return Err("yaml: map merge requires map or sequence of maps as the value".to_owned()),
+            Value::Scalar(_) => {
+                return Err("yaml: map merge requires map or sequence of maps as the value".to_owned());
+            }
         };
         for map in maps {
             let Value::Map(brought) = map.value else {

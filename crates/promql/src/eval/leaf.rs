@@ -7,6 +7,7 @@ use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
 use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
 
 use super::block::{Block, RESERVED};
+use super::extended::Extended;
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
@@ -62,8 +63,8 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        if selector.modifier != RangeModifier::None {
-            return Err(unsupported_modifier());
+        if selector.modifier == RangeModifier::Smoothed && f == RangeFn::Last {
+            return self.smoothed_select(selector, grid, sink);
         }
         let at = (selector.at_ms, selector.offset_ms);
         self.run_range(&selector.matchers, f, self.lookback_ms, at, grid, sink)
@@ -92,7 +93,7 @@ impl Evaluator<'_> {
     }
 
     /// Runs a leaf; an error of `take` ends it and is returned.
-    fn run(
+    pub(super) fn run(
         &self,
         request: &LeafRequest,
         take: &mut dyn FnMut(LeafBatch) -> Result<(), QueryError>,
@@ -134,8 +135,8 @@ impl Evaluator<'_> {
             sink(block)
         };
         let RangeNode { source, range_ms, offset_ms, at_ms, .. } = &window.range;
-        if let Source::Selector { modifier: RangeModifier::Anchored | RangeModifier::Smoothed, .. } = source {
-            return Err(unsupported_modifier());
+        if let Some(range) = extended(&window.range) {
+            return self.extended_window(window.name, &range, grid, &mut sink);
         }
         let constant = params.iter().all(|p| p.iter().all(|v| v.to_bits() == p[0].to_bits()));
         // The prediction starts at the evaluation time, not at the end of a shifted window.
@@ -222,9 +223,6 @@ impl Evaluator<'_> {
         let RangeNode { source, range_ms, at_ms, offset_ms, .. } = range;
         let ends = shift(grid, *at_ms, *offset_ms);
         match source {
-            Source::Selector { modifier: RangeModifier::Anchored | RangeModifier::Smoothed, .. } => {
-                Err(unsupported_modifier())
-            }
             Source::Selector { matchers, .. } => {
                 let matchers = matchers.clone();
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
@@ -293,6 +291,9 @@ impl Evaluator<'_> {
         range: &RangeNode,
         grid: &Grid,
     ) -> Result<Vec<SeriesSamples>, QueryError> {
+        if let Some(range) = extended(range) {
+            return self.extended_root(&range, grid);
+        }
         let mut all = Vec::new();
         if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
             let outer = shift(grid, range.at_ms, range.offset_ms);
@@ -366,7 +367,7 @@ pub(crate) fn absent_labels(matchers: &[Matcher]) -> LabelSet {
 }
 
 /// The times at which windows end: the grid moved by `offset`, or the one time of `@`.
-fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
+pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
     match at_ms {
         Some(at) => Grid { start: at.saturating_sub(offset_ms), step: grid.step, steps: 1 },
         None => Grid { start: grid.start.saturating_sub(offset_ms), ..*grid },
@@ -524,10 +525,19 @@ fn range_fn(name: &str, params: &[f64]) -> Result<RangeFn, QueryError> {
     })
 }
 
-fn unsupported_modifier() -> QueryError {
-    QueryError::execution("the modifiers anchored and smoothed are not supported yet")
+/// A range selector with a modifier, if it has one.
+fn extended(range: &RangeNode) -> Option<Extended<'_>> {
+    match &range.source {
+        Source::Selector { matchers, modifier } if *modifier != RangeModifier::None => Some(Extended {
+            matchers,
+            modifier: *modifier,
+            range_ms: range.range_ms,
+            at: (range.at_ms, range.offset_ms),
+        }),
+        _ => None,
+    }
 }
 
-fn wrong_batch() -> QueryError {
+pub(super) fn wrong_batch() -> QueryError {
     QueryError::execution("the store answered a leaf with the wrong kind of batch")
 }

@@ -4,6 +4,7 @@ mod aggregate;
 mod arith;
 mod binary;
 mod block;
+mod extended;
 mod functions;
 mod grouping;
 mod histogram;

@@ -1,5 +1,5 @@
 //! What the store's tests share.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

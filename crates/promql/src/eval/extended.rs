@@ -1,0 +1,241 @@
+//! `anchored` and `smoothed`: ranges that look past their edges instead of extrapolating (experimental upstream).
+//!
+//! Anchored takes the newest sample at or before the range's start, smoothed interpolates at both edges with the
+//! samples beyond them; both look as far as the lookback.
+
+use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window};
+use model::Matcher;
+use storage::{LeafData, LeafOp, LeafRequest, RawBlock};
+
+use super::Evaluator;
+use super::block::Block;
+use super::leaf::{SeriesSamples, Sink, TakeSeries, shift, wrong_batch};
+use crate::error::QueryError;
+use crate::parser::RangeModifier;
+use crate::plan::Selector;
+
+/// A range with edges that are looked past.
+struct Edges {
+    start: i64,
+    end: i64,
+    smoothed: bool,
+}
+
+/// A range selector with a modifier.
+pub(super) struct Extended<'a> {
+    pub(super) matchers: &'a [Matcher],
+    pub(super) modifier: RangeModifier,
+    pub(super) range_ms: i64,
+    /// `@` and `offset`.
+    pub(super) at: (Option<i64>, i64),
+}
+
+impl Extended<'_> {
+    fn smoothed(&self) -> bool {
+        self.modifier == RangeModifier::Smoothed
+    }
+}
+
+impl Evaluator<'_> {
+    /// `rate`, `increase`, `delta`, `changes` or `resets` of a range with a modifier.
+    pub(super) fn extended_window(
+        &self,
+        name: &str,
+        range: &Extended<'_>,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let ends = shift(grid, range.at.0, range.at.1);
+        let (smoothed, range_ms) = (range.smoothed(), range.range_ms);
+        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+            let mut cells = GridBlock::new(1, ends.steps);
+            let (seen, seen_range) = self.seen(range, &ends);
+            for (i, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
+                let (ts, values) = (&ts[w.clone()], &values[w]);
+                let end = ends.at(i);
+                let edges = Edges { start: end - range_ms, end, smoothed };
+                let value = match name {
+                    "changes" => count(RangeFn::Changes, ts, values, &edges),
+                    "resets" => count(RangeFn::Resets, ts, values, &edges),
+                    "delta" => change(ts, values, &edges, false),
+                    "increase" => change(ts, values, &edges, true),
+                    _ => change(ts, values, &edges, true).map(|v| v / (range_ms as f64 / 1000.0)),
+                };
+                if let Some(v) = value {
+                    cells.set(0, i, v);
+                }
+            }
+            if cells.is_row_empty(0) {
+                return Ok(());
+            }
+            let block = Block::from_parts(vec![labels.clone()], cells);
+            sink(if range.at.0.is_some() { block.broadcast(grid.steps) } else { block })
+        })
+    }
+
+    /// An instant selector with `smoothed`: values interpolated to the evaluation times.
+    pub(super) fn smoothed_select(
+        &self,
+        selector: &Selector,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let range = Extended {
+            matchers: &selector.matchers,
+            modifier: RangeModifier::Smoothed,
+            range_ms: 0,
+            at: (selector.at_ms, selector.offset_ms),
+        };
+        let ends = shift(grid, range.at.0, range.at.1);
+        self.extended_raw(&range, &ends, &mut |labels, ts, values| {
+            let mut cells = GridBlock::new(1, ends.steps);
+            let (seen, seen_range) = self.seen(&range, &ends);
+            for (step, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
+                let (ts, values) = (&ts[w.clone()], &values[w]);
+                let t = ends.at(step);
+                let i = ts.partition_point(|s| *s < t);
+                if ts.get(i) == Some(&t) {
+                    cells.set(0, step, values[i]);
+                } else if i > 0 && i < ts.len() {
+                    cells.set(0, step, interpolate(&ts[i - 1..=i], &values[i - 1..=i], t, false));
+                } else if i > 0 {
+                    cells.set(0, step, values[i - 1]);
+                }
+            }
+            if cells.is_row_empty(0) {
+                return Ok(());
+            }
+            let block = Block::from_parts(vec![labels.clone()], cells);
+            sink(if selector.at_ms.is_some() { block.broadcast(grid.steps) } else { block })
+        })
+    }
+
+    /// The samples of a range with a modifier, edges included, at the root of an instant query.
+    pub(super) fn extended_root(
+        &self,
+        range: &Extended<'_>,
+        grid: &Grid,
+    ) -> Result<Vec<SeriesSamples>, QueryError> {
+        let ends = shift(grid, range.at.0, range.at.1);
+        let edges = Edges { start: ends.start - range.range_ms, end: ends.start, smoothed: range.smoothed() };
+        let mut all = Vec::new();
+        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+            let Some((mut first, mut last)) = bounds(ts, &edges) else { return Ok(()) };
+            let (left, right) = at_edges(ts, values, (first, last), &edges, false);
+            first += usize::from(ts[first] <= edges.start);
+            last = if ts[last] >= edges.end { last } else { last + 1 };
+            let mut samples = vec![(edges.start, left)];
+            if first < last {
+                samples.extend(ts[first..last].iter().copied().zip(values[first..last].iter().copied()));
+            }
+            samples.push((edges.end, right));
+            self.ctx.hold(samples.len())?;
+            all.push((labels.clone(), samples));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// The grid and window length of all samples a range may look at.
+    fn seen(&self, range: &Extended<'_>, ends: &Grid) -> (Grid, i64) {
+        let after = if range.smoothed() { self.lookback_ms } else { 0 };
+        let grid = Grid { start: ends.start.saturating_add(after), ..*ends };
+        (grid, range.range_ms.saturating_add(self.lookback_ms).saturating_add(after))
+    }
+
+    fn extended_raw(
+        &self,
+        range: &Extended<'_>,
+        ends: &Grid,
+        take: &mut TakeSeries<'_>,
+    ) -> Result<(), QueryError> {
+        let (grid, range_ms) = self.seen(range, ends);
+        let request = LeafRequest { matchers: range.matchers.to_vec(), op: LeafOp::Select, range_ms, grid };
+        self.run(&request, &mut |batch| {
+            let LeafData::Raw(RawBlock { offsets, ts, values }) = &batch.data else {
+                return Err(wrong_batch());
+            };
+            batch
+                .labels
+                .iter()
+                .zip(offsets.windows(2))
+                .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]))
+        })
+    }
+}
+
+/// The value at `t` on the line through two samples; after a reset a counter starts from zero.
+fn interpolate(ts: &[i64], values: &[f64], t: i64, counter: bool) -> f64 {
+    let (mut y1, y2) = (values[0], values[1]);
+    if counter && y2 < y1 {
+        y1 = 0.0;
+    }
+    y1 + (y2 - y1) * (t - ts[0]) as f64 / (ts[1] - ts[0]) as f64
+}
+
+/// The first and last sample that decide; `None` where nothing lies after the start.
+fn bounds(ts: &[i64], edges: &Edges) -> Option<(usize, usize)> {
+    let mut last = ts.len().checked_sub(1)?;
+    // Among all but the last sample, as upstream searches.
+    let first = ts[..last].partition_point(|t| *t <= edges.start).saturating_sub(1);
+    if edges.smoothed {
+        last = ts[..last].partition_point(|t| *t < edges.end);
+    }
+    let nothing = ts[last] <= edges.start || (edges.smoothed && ts[first] > edges.end);
+    (!nothing).then_some((first, last))
+}
+
+/// The values at both edges.
+fn at_edges(
+    ts: &[i64],
+    values: &[f64],
+    (first, last): (usize, usize),
+    edges: &Edges,
+    counter: bool,
+) -> (f64, f64) {
+    let left = if edges.smoothed && ts[first] < edges.start {
+        interpolate(&ts[first..=first + 1], &values[first..=first + 1], edges.start, counter)
+    } else {
+        values[first]
+    };
+    let right = if edges.smoothed && last > 0 && ts[last] > edges.end {
+        interpolate(&ts[last - 1..=last], &values[last - 1..=last], edges.end, counter)
+    } else {
+        values[last]
+    };
+    (left, right)
+}
+
+/// The difference between the edges, resets within added back for a counter.
+fn change(ts: &[i64], values: &[f64], edges: &Edges, counter: bool) -> Option<f64> {
+    let (first, last) = bounds(ts, edges)?;
+    let (left, right) = at_edges(ts, values, (first, last), edges, counter);
+    let mut result = right - left;
+    if counter {
+        let from = first + usize::from(ts[first] <= edges.start);
+        let to = if ts[last] >= edges.end { last } else { last + 1 };
+        let mut correction = 0.0;
+        let mut previous = left;
+        for &v in values.get(from..to).unwrap_or_default() {
+            if v < previous {
+                correction += previous;
+            }
+            previous = v;
+        }
+        if right < previous {
+            correction += previous;
+        }
+        result += correction;
+    }
+    Some(result)
+}
+
+/// Changes or resets from the anchor on.
+fn count(f: RangeFn, ts: &[i64], values: &[f64], edges: &Edges) -> Option<f64> {
+    let after = ts.partition_point(|t| *t <= edges.start);
+    if after >= ts.len() {
+        return None;
+    }
+    let first = after.saturating_sub(1);
+    eval_window(f, &ts[first..], &values[first..], edges.end, edges.end - edges.start)
+}

@@ -1,5 +1,7 @@
 //! Upstream's and real exporters' bodies, read in place.
 
+#![allow(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::path::PathBuf;
 
 use exposition::{Entry, Format, Parser};

@@ -1,5 +1,7 @@
 //! The client against scripted servers on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::sync::Arc;

@@ -1,5 +1,11 @@
 //! The row path against a store in memory: same bodies, changed bodies, bad bodies.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by the one and says by the other what it skips"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -180,6 +186,43 @@ fn limits_fail_the_whole_scrape() {
     let memory = Arc::new(Memory::default());
     let mut t = ingest(&memory, scrape::ingest::SampleSettings { sample_limit: 2, ..base });
     assert_eq!(feed(&mut t, 1, "a 1\nb 1\n").error, None);
+}
+
+#[test]
+fn timestamps_that_are_not_taken_cost_no_parsing() {
+    let settings = scrape::ingest::SampleSettings { honor_timestamps: false, ..settings() };
+    for (format, bodies) in [
+        (Format::Text, ["a 1 900\nb NaN 900\nc 1\n", "a 2 123456789012345678\nb 3 1\nc 2 4\n"]),
+        (Format::OpenMetrics, ["a 1 0.9\nb NaN 9\nc 1\n# EOF\n", "a 2 1.\nb 3 1\nc 2 4.25\n# EOF\n"]),
+    ] {
+        let memory = Arc::new(Memory::default());
+        let sinks = sinks(&memory);
+        let target = LabelSet::from_pairs([("job", "j"), ("instance", "i")]);
+        let mut t = Ingest::new(
+            sinks.clone(),
+            Arc::new(settings.clone()),
+            target.clone(),
+            target,
+            Duration::from_secs(10),
+        );
+        for (ts, body) in (1..).zip(bodies) {
+            let fetched = Fetched::Body { format, bytes: body.as_bytes() };
+            assert_eq!(t.scrape(ts, fetched, || Duration::ZERO).error, None, "{body:?}");
+        }
+        assert_eq!(memory.last(), row(&[("a", "2"), ("b", "3"), ("c", "2")]));
+        let stats = sinks.stats.snapshot();
+        assert_eq!((stats.samples_slow, stats.samples_fast), (3, 3), "{format:?}");
+        // What the format has not is an error on lines that are known, too.
+        for bad in ["a 1 900 1\n", "a 1 9-\n", "a 1 \n", "a 1 99999999999999999999\n", "a 1 0.9\n"] {
+            let body = if format == Format::Text { bad.to_owned() } else { format!("{bad}# EOF\n") };
+            let mut fresh = ingest(&Arc::new(Memory::default()), settings.clone());
+            let fetched = Fetched::Body { format, bytes: body.as_bytes() };
+            let expect = fresh.scrape(1, fetched, || Duration::ZERO).error;
+            assert_eq!(t.scrape(10, fetched, || Duration::ZERO).error, expect, "{format:?} {bad:?}");
+            let good = Fetched::Body { format, bytes: bodies[0].as_bytes() };
+            assert_eq!(t.scrape(11, good, || Duration::ZERO).error, None);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! The manager against a scripted server on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by the one and says by the other what it skips"
+)]
+
 mod support;
 
 use std::convert::Infallible;

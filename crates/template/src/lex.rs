@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Declare,
     Assign,
     Comma,
+    /// A printable ASCII character that means nothing here; the parser names it.
+    Stray,
     LeftParen,
     RightParen,
     Eof,
@@ -223,6 +225,7 @@ impl<'t> Lexer<'_, 't> {
                     self.number(start)?;
                 }
                 c if is_alphanumeric(c) => self.identifier(start)?,
+                c if c.is_ascii_graphic() => self.emit(Kind::Stray, start),
                 c => {
                     return Err(self.error(start, &format!("unrecognized character in action: {}", rune(c))));
                 }

@@ -11,6 +11,8 @@ fn data() -> Value {
     root.insert("n".to_owned(), Value::Int(3));
     root.insert("f".to_owned(), Value::Float(1_234_567.0));
     root.insert("list".to_owned(), Value::strings(["a", "b", "c"]));
+    root.insert("wide".to_owned(), Value::list(vec![Value::Int(1); 100]));
+    root.insert("wide_map".to_owned(), Value::string_map((0..100).map(|i| (i.to_string(), ""))));
     root.insert("empty".to_owned(), Value::list(vec![]));
     root.insert("labels".to_owned(), Value::string_map([("job", "api"), ("x", "1")]));
     root.insert("html".to_owned(), Value::str("<b>\"A\" & 'B'</b>"));
@@ -51,9 +53,9 @@ fn prints_what_go_prints() {
         ("{{printf \"%d %s\" \"x\" 3}}", "%!d(string=x) %!s(int=3)"),
         ("{{printf \"%d\"}} {{printf \"a\" 1}}", "%!d(MISSING) a%!(EXTRA int=1)"),
         ("{{printf \"%e %g %.3g %+d % d\" 123456.789 0.00001 1234.5 5 5}}", "1.234568e+05 1e-05 1.23e+03 +5  5"),
-        ("{{printf \"%[2]d %[1]d %*d\" 1 2 5 7}}", "2 1     2"),
+        ("{{printf \"%[2]d %[1]d %*d\" 1 2 5 7}}", "2 1  5"),
         ("{{printf \"%6v|%-6v|%06.1f\" 1.5 true -2.25}}", "   1.5|true  |-002.2"),
-        ("{{print 1 2 \"a\" \"b\" 3}}|{{println 1 \"a\"}}", "1 2a b3|1 a\n"),
+        ("{{print 1 2 \"a\" \"b\" 3}}|{{println 1 \"a\"}}", "1 2ab3|1 a\n"),
         ("{{len .list}} {{len \"héé\"}} {{index .list 1}} {{index .labels \"job\"}}", "3 5 b api"),
         ("{{slice \"abcdef\" 1 3}} {{slice .list 1}}", "bc [b c]"),
         ("{{and 1 0 (index .list 9)}} {{or 0 2 (index .list 9)}} {{not 0}}", "0 2 true"),
@@ -89,6 +91,7 @@ fn fails_as_go_fails() {
         ("\n {{ index .list 5 }}", "template: t:2:4: executing \"t\" at <index .list 5>: error calling index: index out of range: 5"),
         ("{{ gt .f 80 }}", "template: t:1:3: executing \"t\" at <gt .f 80>: error calling gt: incompatible types for comparison"),
         ("{{ template \"no\" }}", "template: t:1:12: executing \"t\" at <{{template \"no\"}}>: template \"no\" not defined"),
+        ("{{ .name / 2 }}", "template: t:1: unexpected \"/\" in operand"),
         ("{{ 1 2 }}", "template: t:1:3: executing \"t\" at <1>: can't give argument to non-function 1"),
         ("{{ len 3 }}", "template: t:1:3: executing \"t\" at <len 3>: error calling len: len of type int"),
     ] {
@@ -104,8 +107,11 @@ fn stops_at_its_limits() {
     assert!(run(&parens, Mode::Text).unwrap_err().contains("nested deeper"));
     let err = run("{{define \"r\"}}{{template \"r\"}}{{end}}{{template \"r\"}}", Mode::Text).unwrap_err();
     assert!(err.contains("exceeded maximum template depth"), "{err}");
-    let err = run("{{range 9000000000}}{{end}}", Mode::Text).unwrap_err();
-    assert!(err.contains("steps"), "{err}");
+    let nested = "{{range $.wide}}".repeat(4) + &"{{end}}".repeat(4);
+    for text in ["{{range 9000000000}}{{end}}", "{{range $i, $e := 9000000000}}{{end}}", &nested, &nested.replace("wide", "wide_map")] {
+        let err = run(text, Mode::Text).unwrap_err();
+        assert!(err.contains("steps"), "{text}: {err}");
+    }
     let err = run("{{range 1000000}}{{printf \"%100000d\" 1}}{{end}}", Mode::Text).unwrap_err();
     assert!(err.contains("bytes of output"), "{err}");
 }

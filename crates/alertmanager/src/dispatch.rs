@@ -182,7 +182,8 @@ impl Core {
             return false;
         }
         let name = alert.labels.value("alertname");
-        self.alerts.values().chain(fresh.values()).filter(|a| a.labels.value("alertname") == name).count() >= limit
+        self.alerts.values().chain(fresh.values()).filter(|a| a.labels.value("alertname") == name).count()
+            >= limit
     }
 
     fn dispatch(&mut self, alert: &Alert, now_ms: TimestampMs) {
@@ -192,7 +193,10 @@ impl Core {
             let labels = route.group_labels(&alert.labels);
             let id = (route.id.clone(), labels.clone());
             let wait = route.options.group_wait_ms;
-            if !self.groups.contains_key(&id) && alert.resolved_at(now_ms) && !self.ever_notified(route, &labels, now_ms) {
+            if !self.groups.contains_key(&id)
+                && alert.resolved_at(now_ms)
+                && !self.ever_notified(route, &labels, now_ms)
+            {
                 // Fired and resolved while nobody looked: no receiver knows of it.
                 continue;
             }
@@ -287,7 +291,8 @@ impl Core {
             inhibitor.inhibited_by(&a.labels).is_empty() && self.silences.muting(&a.labels, now_ms).is_empty()
         };
         let mut alerts: Vec<Alert> = group.alerts.values().filter(loud).cloned().collect();
-        alerts.sort_by(|a, b| instance_order(a).cmp(&instance_order(b)).then_with(|| a.labels.cmp(&b.labels)));
+        alerts
+            .sort_by(|a, b| instance_order(a).cmp(&instance_order(b)).then_with(|| a.labels.cmp(&b.labels)));
         if alerts.is_empty() {
             return Some(flush);
         }
@@ -377,7 +382,8 @@ impl Core {
     /// When the log cannot be written.
     pub(crate) fn maintain(&mut self, now_ms: TimestampMs) -> Result<(), Error> {
         self.nflog.collect_garbage(now_ms);
-        let in_groups: BTreeSet<Fingerprint> = self.groups.values().flat_map(|g| g.alerts.keys().copied()).collect();
+        let in_groups: BTreeSet<Fingerprint> =
+            self.groups.values().flat_map(|g| g.alerts.keys().copied()).collect();
         let gone: Vec<Fingerprint> = self
             .alerts
             .iter()

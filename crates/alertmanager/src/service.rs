@@ -256,7 +256,8 @@ impl Service {
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.subscribe();
         let mut tasks = JoinSet::new();
-        let mut maintenance = tokio::time::interval(self.options.maintenance_interval.max(Duration::from_millis(10)));
+        let mut maintenance =
+            tokio::time::interval(self.options.maintenance_interval.max(Duration::from_millis(10)));
         loop {
             let flushes = self.core.lock().poll(self.now_ms());
             for flush in flushes {
@@ -278,7 +279,8 @@ impl Service {
                 _ = stop.wait_for(|s| *s) => break,
             }
         }
-        let drained = tokio::time::timeout(STOP_PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
+        let drained =
+            tokio::time::timeout(STOP_PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("notifications under way were abandoned; they are sent again after the start");
         }
@@ -299,7 +301,8 @@ impl Service {
         let flush = Arc::new(flush);
         let mut jobs = JoinSet::new();
         for job in flush.jobs.clone() {
-            let (service, receiver, templates) = (Arc::clone(&self), Arc::clone(&receiver), Arc::clone(&templates));
+            let (service, receiver, templates) =
+                (Arc::clone(&self), Arc::clone(&receiver), Arc::clone(&templates));
             let flush = Arc::clone(&flush);
             jobs.spawn(async move { service.job(&flush, job, &receiver, &templates).await });
         }
@@ -333,7 +336,9 @@ impl Service {
             let timeout = Duration::from_millis(u64::try_from(flush.timeout_ms).unwrap_or(10_000));
             let notification = Notification { data, group_key: flush.group_key.clone(), timeout };
             *self.counters.sends.lock().notifications.entry(name).or_default() += 1;
-            if let Err(failure) = self.attempts(name, receiver, job.integration, &notification, templates).await {
+            if let Err(failure) =
+                self.attempts(name, receiver, job.integration, &notification, templates).await
+            {
                 let mut stats = self.counters.sends.lock();
                 *stats.notifications_failed.entry((name, failure.reason)).or_default() += 1;
                 drop(stats);
@@ -363,7 +368,9 @@ impl Service {
         let mut pause = BACKOFF.0;
         loop {
             *self.counters.sends.lock().requests.entry(name).or_default() += 1;
-            let Err(failure) = notify::send(receiver, index, notification, templates).await else { return Ok(()) };
+            let Err(failure) = notify::send(receiver, index, notification, templates).await else {
+                return Ok(());
+            };
             *self.counters.sends.lock().requests_failed.entry(name).or_default() += 1;
             if !failure.retry || tokio::time::Instant::now() + pause >= deadline {
                 return Err(failure);

@@ -99,7 +99,6 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
-    given: Vec<&'static str>,
     /// Arguments that are no flags.
     pub(crate) positional: Vec<String>,
     /// Flags given that are not acted on yet.
@@ -116,12 +115,7 @@ impl Command {
     /// # Errors
     /// An unknown flag, a missing value, a surplus argument; in kingpin's words.
     pub(crate) fn parse(&self, args: &[String]) -> Result<Outcome, String> {
-        let mut parsed = Parsed {
-            values: BTreeMap::new(),
-            given: Vec::new(),
-            positional: Vec::new(),
-            ignored: Vec::new(),
-        };
+        let mut parsed = Parsed { values: BTreeMap::new(), positional: Vec::new(), ignored: Vec::new() };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let Some(long) = arg.strip_prefix("--") else {
@@ -162,7 +156,6 @@ impl Command {
                 values.clear();
             }
             values.push(value);
-            parsed.given.push(flag.name);
             if !flag.acted_on {
                 parsed.ignored.push(flag.name);
             }
@@ -263,12 +256,6 @@ impl Parsed {
         self.get(name) == "true"
     }
 
-    /// Whether the flag was given.
-    #[must_use]
-    pub(crate) fn is_given(&self, name: &str) -> bool {
-        self.given.contains(&name)
-    }
-
     /// A duration.
     ///
     /// # Errors
@@ -354,7 +341,7 @@ mod tests {
         assert_eq!(p.ignored, ["old"]);
         let p = parse("").unwrap();
         assert_eq!(p.get("web.listen-address"), "0.0.0.0:9090");
-        assert!(p.is_on("compress") && !p.is_given("compress"));
+        assert!(p.is_on("compress"));
     }
 
     #[test]

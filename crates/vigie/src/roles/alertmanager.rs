@@ -157,7 +157,7 @@ pub(crate) fn start(options: Options) -> Result<Running, Failure> {
             match &outcome {
                 Ok(()) => tracing::info!(file = %file.display(), "Completed loading of configuration file"),
                 Err(e) => {
-                    tracing::error!(file = %file.display(), err = %e, "Loading configuration file failed; the former one stays in force")
+                    tracing::error!(file = %file.display(), err = %e, "Loading configuration file failed; the former one stays in force");
                 }
             }
             outcome
@@ -196,7 +196,7 @@ pub(crate) fn start(options: Options) -> Result<Running, Failure> {
 
 impl Running {
     /// Lets notifications under way finish and flushes the state.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.service.stop();
         let task = self.loop_task.lock().take();
         if let Some(task) = task

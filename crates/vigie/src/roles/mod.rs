@@ -87,7 +87,10 @@ pub(crate) fn external_url(given: &str, listen: &str) -> Result<url::Url, Failur
     })
 }
 
-/// Creates a directory, with its name in the error.
+/// Creates a directory that only its owner may enter, with its name in the error.
 pub(crate) fn create_dir(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|e| Failure::new(format!("create {}: {e}", path.display())))
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|e| Failure::new(format!("create {}: {e}", path.display())))
 }

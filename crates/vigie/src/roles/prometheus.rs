@@ -177,7 +177,7 @@ fn rules_options(
         for_outage_tolerance: flags.duration("rules.alert.for-outage-tolerance")?,
         for_grace_period: flags.duration("rules.alert.for-grace-period")?,
         max_concurrent_evals: flags.number("rules.max-concurrent-evals")?,
-        parser: parser.clone(),
+        parser: *parser,
     })
 }
 
@@ -304,13 +304,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
 }
 
 impl Running {
-    /// The store, for tests and the summary.
-    pub(crate) fn api(&self) -> &Arc<Api> {
-        &self.parts.api
-    }
-
     /// Stops what writes, then what sends, then the store.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         tracing::info!("Stopping scrape manager...");
         self.parts.scrape.stop().await;
         tracing::info!("Stopping rule manager...");
@@ -333,7 +328,7 @@ impl Parts {
         while let Some(answer) = wishes.recv().await {
             let file = self.config_file.clone();
             let default = self.default_config.clone();
-            let parser = self.api.engine.options().parser.clone();
+            let parser = self.api.engine.options().parser;
             let checked =
                 tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
             let outcome = match checked {
@@ -385,7 +380,7 @@ impl Parts {
             match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
-                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again")
+                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again");
                 }
                 Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
             }

@@ -375,14 +375,13 @@ impl TlsConfig {
                 "exactly one of cert or cert_file must be configured when a client key is configured",
             );
         }
-        if let (Some(min), Some(max)) = (self.min_version, self.max_version) {
-            if min > max {
+        if let (Some(min), Some(max)) = (self.min_version, self.max_version)
+            && min > max {
                 fail(
                     "max_version",
                     "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified",
                 );
             }
-        }
     }
 
     /// Joins relative file names with `dir`.

@@ -129,8 +129,7 @@ fn complete(config: &mut Config, root: &Node, cx: &mut Context<'_>, env: &dyn Fn
     if let Some(
         strategy @ (TranslationStrategy::NoTranslation | TranslationStrategy::NoUtf8EscapingWithSuffixes),
     ) = config.otlp.translation_strategy
-    {
-        if scheme == ValidationScheme::Legacy {
+        && scheme == ValidationScheme::Legacy {
             let place = root.get("otlp").map_or(root.place, |n| n.place);
             cx.error(
                 place,
@@ -140,7 +139,6 @@ fn complete(config: &mut Config, root: &Node, cx: &mut Context<'_>, env: &dyn Fn
                 ),
             );
         }
-    }
 }
 
 /// Reads the files that `scrape_config_files` names and adds their entries.

@@ -60,6 +60,7 @@ impl Encode for RulePlace {
 
 /// A rule's expression, which knows whether it was written or is the default `(.*)`.
 #[derive(Clone, PartialEq, Eq)]
+#[derive(Default)]
 pub struct RelabelRegex {
     regex: Regex,
     written: bool,
@@ -75,11 +76,6 @@ impl RelabelRegex {
     }
 }
 
-impl Default for RelabelRegex {
-    fn default() -> Self {
-        Self { regex: Regex::default(), written: false }
-    }
-}
 
 impl std::ops::Deref for RelabelRegex {
     type Target = Regex;

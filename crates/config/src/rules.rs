@@ -185,11 +185,7 @@ impl Rule {
         self.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "checked by the file, which knows group and number"
-    )]
+    // Checked by the file, which knows group and number.
     fn check(&mut self, _: &SectionMap<'_>, _: &mut Context<'_>) {}
 
     /// What is wrong, in upstream's words.

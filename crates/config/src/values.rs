@@ -371,7 +371,7 @@ impl Decode for Duration {
                     node.place,
                     e.to_string(),
                     "write a number with a unit: 500ms, 15s, 5m, 1h30m, 7d",
-                )
+                );
             })
             .ok()
     }

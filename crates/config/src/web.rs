@@ -158,7 +158,7 @@ impl HttpServerConfig {
         for (name, value) in &self.headers {
             match HEADERS.iter().find(|(h, _)| h.eq_ignore_ascii_case(name)) {
                 None => {
-                    cx.error(map.place_of("headers"), format!("HTTP header {name:?} can not be configured"))
+                    cx.error(map.place_of("headers"), format!("HTTP header {name:?} can not be configured"));
                 }
                 Some((_, allowed)) => {
                     let fits = allowed.is_empty()

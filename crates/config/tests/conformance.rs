@@ -1,5 +1,7 @@
 //! Upstream's configuration test files, read in place: each good one loads, each bad one is refused with upstream's words.
 
+#![allow(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::path::{Path, PathBuf};
 
 use config::{Diagnostics, Loaded};

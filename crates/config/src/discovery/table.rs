@@ -636,11 +636,10 @@ fn kubernetes(v: &View<'_>) -> Option<String> {
                 return Some(format!("unable to parse label selector {label:?}"));
             }
         }
-        if let Some(field) = selector.get("field").and_then(Node::as_str) {
-            if field.split(',').any(|part| !part.contains('=') && !part.trim().is_empty()) {
+        if let Some(field) = selector.get("field").and_then(Node::as_str)
+            && field.split(',').any(|part| !part.contains('=') && !part.trim().is_empty()) {
                 return Some(format!("invalid selector: '{field}'; can't understand '{field}'"));
             }
-        }
     }
     None
 }

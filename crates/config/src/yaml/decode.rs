@@ -268,7 +268,6 @@ macro_rules! section {
     ($(#[$meta:meta])* $name:ident as $go:literal unchecked { $($body:tt)* }) => {
         $crate::yaml::section! { $(#[$meta])* $name as $go { $($body)* } }
         impl $name {
-            #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the macro's hook; nothing to check here")]
             fn check(&mut self, _: &$crate::yaml::SectionMap<'_>, _: &mut $crate::yaml::Context<'_>) {}
         }
     };

@@ -214,7 +214,7 @@ fn is_plain(text: &str) -> bool {
         return false;
     }
     let Some(first) = text.chars().next() else { return false };
-    if text.starts_with(' ') || text.ends_with(' ') || text.chars().any(|c| c.is_control()) {
+    if text.starts_with(' ') || text.ends_with(' ') || text.chars().any(char::is_control) {
         return false;
     }
     if "#,[]{}&*!|>'\"%@`".contains(first) {

@@ -1,13 +1,12 @@
 //! Leaves: selectors and functions of ranges, asked of the store as a whole and handed on batch by batch.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
-use kernels::{Grid, GridBlock, RangeFn, Windows, eval_column, eval_window, linear_regression};
+use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window, linear_regression};
 use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
 use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
 
-use super::block::{Block, RESERVED};
+use super::block::Block;
 use super::extended::Extended;
+use super::range_call::{AfterWindow, compact, over_subquery, range_fn};
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
@@ -372,157 +371,6 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
         Some(at) => Grid { start: at.saturating_sub(offset_ms), step: grid.step, steps: 1 },
         None => Grid { start: grid.start.saturating_sub(offset_ms), ..*grid },
     }
-}
-
-/// The samples of a row as a column.
-fn compact(block: &Block, row: usize, grid: &Grid, ts: &mut Vec<i64>, values: &mut Vec<f64>) {
-    ts.clear();
-    values.clear();
-    let (cells, present) = block.cells.row(row);
-    for (i, v) in cells.iter().enumerate() {
-        if kernels::bit(present, i) {
-            ts.push(grid.at(i));
-            values.push(*v);
-        }
-    }
-}
-
-/// A range function over the rows of a subquery.
-fn over_subquery(f: RangeFn, inner: &Block, inner_grid: &Grid, outer: &Grid, range_ms: i64) -> Block {
-    let mut out = Block::new(outer.steps);
-    let (mut ts, mut values): (Vec<i64>, Vec<f64>) = (Vec::new(), Vec::new());
-    let mut last_ts = Vec::new();
-    let mut windows = Windows::default();
-    for row in 0..inner.rows() {
-        compact(inner, row, inner_grid, &mut ts, &mut values);
-        // Most rows have a value at every step, and so the same windows.
-        if windows.is_empty() || ts != last_ts {
-            windows = Windows::new(&ts, outer, range_ms);
-            last_ts.clone_from(&ts);
-        }
-        let to = out.cells.push_row();
-        let (cells, present) = out.cells.row_mut(to);
-        eval_column(f, &ts, &values, &windows, outer, range_ms, cells, present);
-        if out.cells.is_row_empty(to) {
-            out.cells.pop_row();
-        } else {
-            out.labels.push(inner.labels[row].clone());
-            out.drop_name.push(inner.drop_name[row]);
-        }
-    }
-    out
-}
-
-/// What is done with the rows of a range function: names, duplicates, hints.
-struct AfterWindow<'a> {
-    evaluator: &'a Evaluator<'a>,
-    window: &'a Window,
-    names: Names,
-    /// The label sets so far, where dropping names can make two of them equal.
-    seen: HashSet<LabelSet, RandomState>,
-    distinct: bool,
-    last_hinted: Option<LabelSet>,
-}
-
-impl<'a> AfterWindow<'a> {
-    fn new(evaluator: &'a Evaluator<'a>, window: &'a Window, names: Names) -> Self {
-        let one_name = |m: &Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-        let distinct = match &window.range.source {
-            Source::Selector { matchers, .. } => matchers.iter().any(one_name),
-            Source::Subquery { .. } => false,
-        };
-        Self { evaluator, window, names, seen: HashSet::default(), distinct, last_hinted: None }
-    }
-
-    fn apply(&mut self, mut block: Block) -> Result<Block, QueryError> {
-        if matches!(self.window.name, "rate" | "increase") {
-            self.hint_non_counters(&block);
-        }
-        let delayed = self.evaluator.delayed_name_removal;
-        if !matches!(self.window.name, "last_over_time" | "first_over_time") {
-            let typed = |l: &LabelSet| l.iter().any(|(n, _)| n != METRIC_NAME && RESERVED.contains(&n));
-            let distinct = self.distinct && !block.labels.iter().any(typed);
-            if delayed || self.names == Names::Exact || !distinct {
-                block.drop_names(delayed);
-            }
-            if !delayed && !distinct {
-                for labels in &block.labels {
-                    if !self.seen.insert(labels.clone()) {
-                        return Err(QueryError::same_labelset());
-                    }
-                }
-            }
-        } else if !delayed && block.has_duplicates() {
-            return Err(QueryError::same_labelset());
-        }
-        Ok(block)
-    }
-
-    fn hint_non_counters(&mut self, block: &Block) {
-        let mut notes = self.evaluator.notes.borrow_mut();
-        for labels in &block.labels {
-            let name = labels.metric_name();
-            if name.is_empty() || self.last_hinted.as_ref().is_some_and(|l| l.metric_name() == name) {
-                continue;
-            }
-            let span = self.window.range.span;
-            if self.evaluator.type_and_unit_labels {
-                let kind = labels.value("__type__");
-                if !matches!(kind, "counter" | "histogram") {
-                    notes.possible_non_counter_label(name, kind, span);
-                }
-            } else {
-                if !["_total", "_sum", "_count", "_bucket"].iter().any(|s| name.ends_with(s)) {
-                    notes.possible_non_counter(name, span);
-                }
-                self.last_hinted = Some(labels.clone());
-            }
-        }
-    }
-}
-
-/// The kernel of a function with its arguments.
-fn range_fn(name: &str, params: &[f64]) -> Result<RangeFn, QueryError> {
-    let param = |i: usize| params.get(i).copied().unwrap_or(f64::NAN);
-    Ok(match name {
-        "rate" => RangeFn::Rate,
-        "increase" => RangeFn::Increase,
-        "delta" => RangeFn::Delta,
-        "irate" => RangeFn::Irate,
-        "idelta" => RangeFn::Idelta,
-        "changes" => RangeFn::Changes,
-        "resets" => RangeFn::Resets,
-        "deriv" => RangeFn::Deriv,
-        "predict_linear" => RangeFn::PredictLinear(param(0)),
-        "avg_over_time" => RangeFn::AvgOverTime,
-        "sum_over_time" => RangeFn::SumOverTime,
-        "min_over_time" => RangeFn::MinOverTime,
-        "max_over_time" => RangeFn::MaxOverTime,
-        "count_over_time" => RangeFn::CountOverTime,
-        "last_over_time" => RangeFn::LastOverTime,
-        "first_over_time" => RangeFn::FirstOverTime,
-        "present_over_time" => RangeFn::PresentOverTime,
-        "stddev_over_time" => RangeFn::StddevOverTime,
-        "stdvar_over_time" => RangeFn::StdvarOverTime,
-        "quantile_over_time" => RangeFn::QuantileOverTime(param(0)),
-        "mad_over_time" => RangeFn::MadOverTime,
-        "ts_of_min_over_time" => RangeFn::TsOfMinOverTime,
-        "ts_of_max_over_time" => RangeFn::TsOfMaxOverTime,
-        "ts_of_first_over_time" => RangeFn::TsOfFirstOverTime,
-        "ts_of_last_over_time" => RangeFn::TsOfLastOverTime,
-        "double_exponential_smoothing" => {
-            let (smoothing, trend) = (param(0), param(1));
-            for (word, short, v) in [("smoothing", "sf", smoothing), ("trend", "tf", trend)] {
-                if v <= 0.0 || v >= 1.0 {
-                    return Err(QueryError::execution(format!(
-                        "invalid {word} factor. Expected: 0 < {short} < 1, got: {v:.6}"
-                    )));
-                }
-            }
-            RangeFn::DoubleExponentialSmoothing { smoothing, trend }
-        }
-        other => return Err(QueryError::execution(format!("unknown range function {other:?}"))),
-    })
 }
 
 /// A range selector with a modifier, if it has one.

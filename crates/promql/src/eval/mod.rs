@@ -10,6 +10,7 @@ mod grouping;
 mod histogram;
 mod labels;
 mod leaf;
+mod range_call;
 mod rank;
 
 use std::cell::RefCell;

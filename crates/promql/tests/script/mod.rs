@@ -5,7 +5,7 @@ mod parse;
 use std::collections::BTreeMap;
 
 use model::{LabelSet, METRIC_NAME, is_stale};
-use promql::parser::{Expr, ParserOptions, RangeModifier, parse as parse_promql};
+use promql::parser::{Expr, ParserOptions, parse as parse_promql};
 use promql::{Engine, EngineOptions, QueryOptions, QueryResult, Value};
 
 use crate::support::Memory;
@@ -31,19 +31,32 @@ pub(crate) struct Case {
 const HISTOGRAMS: &str = "native histograms";
 const START_TIMESTAMPS: &str = "start timestamps";
 
+/// Series per batch of the store: few, so that most results are put together from several.
+const BATCH: usize = 3;
+
+/// When the metric name goes that a result does not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameRemoval {
+    /// At the end of the query; the scripts are written for it.
+    Delayed,
+    /// By the function or operator itself.
+    AtOnce,
+}
+
 /// Runs a script and returns what became of each query.
-pub(crate) fn run_script(text: &str) -> Result<Vec<Case>, String> {
+pub(crate) fn run_script(text: &str, removal: NameRemoval) -> Result<Vec<Case>, String> {
     let engine = Engine::new(EngineOptions {
         parser: ParserOptions::all(),
-        delayed_name_removal: true,
+        delayed_name_removal: removal == NameRemoval::Delayed,
         ..EngineOptions::default()
     });
-    let mut runner = Runner { engine, store: Memory::default(), incomplete: Vec::new() };
+    let empty = || Memory { batch: BATCH, ..Memory::default() };
+    let mut runner = Runner { engine, store: empty(), incomplete: Vec::new() };
     let mut cases = Vec::new();
     for command in parse_script(text)? {
         match command {
             Command::Clear => {
-                runner.store = Memory::default();
+                runner.store = empty();
                 runner.incomplete.clear();
             }
             Command::Load { step_ms, series, nhcb } => runner.load(step_ms, &series, nhcb)?,
@@ -137,9 +150,6 @@ impl Runner {
             let selected =
                 self.incomplete.iter().find(|(l, _)| s.matchers.iter().all(|m| m.matches_labels(l)));
             reason = reason.or(selected.map(|(_, what)| *what));
-            if s.modifier != RangeModifier::None {
-                reason = reason.or(Some("anchored and smoothed"));
-            }
         });
         reason.or_else(|| unsupported(&expr))
     }

@@ -33,7 +33,9 @@ impl<'r> Inhibitor<'r> {
     ) -> Self {
         let index = |rule: &'r InhibitRule| {
             let mut sources: HashMap<Vec<String>, Vec<Source>> = HashMap::new();
-            for alert in alerts.clone().filter(|a| !a.resolved_at(now_ms) && all_match(&rule.source, &a.labels)) {
+            for alert in
+                alerts.clone().filter(|a| !a.resolved_at(now_ms) && all_match(&rule.source, &a.labels))
+            {
                 let two_sided = all_match(&rule.target, &alert.labels);
                 let source = Source { fingerprint: alert.fingerprint(), two_sided };
                 sources.entry(equal_values(rule, &alert.labels)).or_default().push(source);
@@ -51,7 +53,8 @@ impl<'r> Inhibitor<'r> {
             }
             let two_sided = all_match(&rule.source, labels);
             let found = sources.get(&equal_values(rule, labels)).into_iter().flatten();
-            let mut by: Vec<_> = found.filter(|s| !(two_sided && s.two_sided)).map(|s| s.fingerprint).collect();
+            let mut by: Vec<_> =
+                found.filter(|s| !(two_sided && s.two_sided)).map(|s| s.fingerprint).collect();
             if !by.is_empty() {
                 by.sort_unstable();
                 by.truncate(1);

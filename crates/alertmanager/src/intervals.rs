@@ -29,7 +29,9 @@ impl TimeInterval {
     pub fn contains(&self, now_ms: TimestampMs) -> bool {
         let Ok(at) = Timestamp::from_millisecond(now_ms) else { return false };
         let t = at.to_zoned(self.location.clone().unwrap_or(TimeZone::UTC));
-        let within = |ranges: &[(i32, i32)], n: i32| ranges.is_empty() || ranges.iter().any(|(a, b)| (*a..=*b).contains(&n));
+        let within = |ranges: &[(i32, i32)], n: i32| {
+            ranges.is_empty() || ranges.iter().any(|(a, b)| (*a..=*b).contains(&n))
+        };
         let minute = u16::from(t.hour().unsigned_abs()) * 60 + u16::from(t.minute().unsigned_abs());
         if !self.times.is_empty() && !self.times.iter().any(|(a, b)| (*a..*b).contains(&minute)) {
             return false;
@@ -51,7 +53,17 @@ impl TimeInterval {
 
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -126,11 +138,14 @@ pub fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
             return Err(format!("end day {b} is always before start day {a}"));
         }
     } else if a > b {
-        return Err("start day cannot be before end day".to_owned().replace("day", match kind {
-            RangeKind::Month => "month",
-            RangeKind::Year => "year",
-            _ => "day",
-        }));
+        return Err("start day cannot be before end day".to_owned().replace(
+            "day",
+            match kind {
+                RangeKind::Month => "month",
+                RangeKind::Year => "year",
+                _ => "day",
+            },
+        ));
     }
     Ok((a, b))
 }

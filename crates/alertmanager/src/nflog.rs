@@ -134,7 +134,11 @@ mod tests {
             (Some(entry(&[1], &[], -1)), &[1], &[], true, Some(Reason::Repeat)),
         ] {
             let content = Content { firing: set(firing), resolved: set(resolved) };
-            assert_eq!(decide(entry.as_ref(), &content, send_resolved, 100, 100), expect, "{entry:?} {content:?}");
+            assert_eq!(
+                decide(entry.as_ref(), &content, send_resolved, 100, 100),
+                expect,
+                "{entry:?} {content:?}"
+            );
         }
     }
 }

@@ -327,7 +327,9 @@ impl<'t> Lexer<'_, 't> {
         let rest = self.rest();
         match rest.chars().next() {
             None => true,
-            Some(c) => is_space(c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || rest.starts_with("}}"),
+            Some(c) => {
+                is_space(c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || rest.starts_with("}}")
+            }
         }
     }
 

@@ -139,7 +139,8 @@ async fn groups(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let list: Vec<_> = out
         .iter()
         .map(|(labels, receiver, alerts)| {
-            let labels: serde_json::Map<_, _> = labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
+            let labels: serde_json::Map<_, _> =
+                labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
             json!({
                 "alerts": alerts.iter().map(render::Shown::to_v2).collect::<Vec<_>>(),
                 "labels": labels,

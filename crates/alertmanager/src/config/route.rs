@@ -89,7 +89,9 @@ impl RouteConfig {
         route.group_wait_ms = read::duration_ms(m, "group_wait", cx);
         route.group_interval_ms = read::duration_ms(m, "group_interval", cx);
         route.repeat_interval_ms = read::duration_ms(m, "repeat_interval", cx);
-        for (key, value) in [("group_interval", route.group_interval_ms), ("repeat_interval", route.repeat_interval_ms)] {
+        for (key, value) in
+            [("group_interval", route.group_interval_ms), ("repeat_interval", route.repeat_interval_ms)]
+        {
             if value == Some(0) {
                 cx.error(m.place_of(key), format!("{key} cannot be zero"));
             }

@@ -278,7 +278,7 @@ impl Core {
             return Vec::new();
         }
         let config = Arc::clone(&self.config);
-        let inhibitor = Inhibitor::new(&config.inhibit_rules, self.alerts.values(), now_ms);
+        let inhibitor = Inhibitor::new(&config.inhibit_rules, &self.alerts.values(), now_ms);
         let mut out = Vec::new();
         for id in due {
             let Some(group) = self.groups.get_mut(&id) else { continue };

@@ -2,8 +2,7 @@
 //!
 //! Layout (`docs/format-alertmanager.md`): an 8-byte head, then records `len crc kind payload`. Changes are appended;
 //! when the file has grown to several times what is alive, it is written anew beside the old one and renamed over it.
-//! A record that was written in part (a crash) ends the file: it is cut off there, and what was cut is kept aside when
-//! it is more than one torn record.
+//! A record that was written in part (a crash) ends the file: it is cut off there, and what was cut is kept aside.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -243,19 +242,21 @@ fn decode(bytes: &[u8]) -> Option<(Option<Record>, usize)> {
     Some((record, HEAD + len))
 }
 
+/// What cannot be read is kept in a file of its own: most often it is one record written in part, but a damaged length
+/// looks the same, and whole records may follow it.
 fn keep_aside(path: &Path, tail: &[u8]) {
     let declared = tail.get(..4).and_then(|l| l.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
-    if tail.len() < HEAD + declared {
-        tracing::warn!(file = %path.display(), bytes = tail.len(), "a record was written in part and is dropped");
-        return;
-    }
+    let torn = tail.len() < HEAD + declared && declared <= MAX_RECORD_BYTES;
     let aside = path.with_extension("log.damaged");
     match std::fs::write(&aside, tail) {
+        Ok(()) if torn => {
+            tracing::warn!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the last record was written in part and is dropped");
+        }
         Ok(()) => {
-            tracing::error!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the state file is damaged; what follows the damage is set aside")
+            tracing::error!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the state file is damaged; what follows the damage is set aside");
         }
         Err(e) => {
-            tracing::error!(file = %path.display(), bytes = tail.len(), error = %e, "the state file is damaged, and what follows the damage could not be set aside")
+            tracing::error!(file = %path.display(), bytes = tail.len(), error = %e, "the state file is damaged, and what follows the damage could not be set aside");
         }
     }
 }

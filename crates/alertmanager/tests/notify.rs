@@ -106,7 +106,7 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
 async fn slack_gets_an_attachment() {
     let (url, mut rx) = sink().await;
     let config = format!(
-        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s, labels: {{team: 'x{{{{ .GroupLabels.alertname }}}}'}}}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}} {{{{ routeLabels "team" }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
+        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s, labels: {{team: 'x{{{{ .GroupLabels.alertname }}}}'}}}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}} {{{{ routeLabels `team` }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
     );
     let s = service(&config, None);
     let run = tokio::spawn(Arc::clone(&s).run());

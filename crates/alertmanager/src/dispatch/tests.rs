@@ -98,7 +98,11 @@ impl World {
                 labels.extend(args[1..].iter().map(|a| a.split_once('=').unwrap()));
                 let post = crate::PostAlert {
                     labels: LabelSet::from_pairs(labels),
-                    starts_at_ms: matches!(verb, "resolve" | "old").then_some(START_MS - 3_600_000),
+                    starts_at_ms: match verb {
+                        "fire" => Some(now_ms),
+                        "report" => None,
+                        _ => Some(START_MS - 3_600_000),
+                    },
                     ends_at_ms: match verb {
                         "fire" | "old" => Some(now_ms + 1_000_000_000),
                         "report" => None,
@@ -381,7 +385,12 @@ time_intervals: [{{name: night, time_intervals: [{{times: [{{start_time: '00:00'
     };
     let script = "0s fire A x=y
                   12h end";
-    check("muted until six", &config("mute_time_intervals"), script, "6h30s r +A: first notification");
+    check(
+        "muted until six",
+        &config("mute_time_intervals"),
+        script,
+        "6h30s r +A: first notification\n10h5m30s r +A: repeat interval elapsed",
+    );
     check(
         "active until six",
         &config("active_time_intervals"),

@@ -115,6 +115,6 @@ impl Alert {
 
 /// `firing` or `resolved`.
 #[must_use]
-pub fn status_text(resolved: bool) -> &'static str {
+pub(crate) fn status_text(resolved: bool) -> &'static str {
     if resolved { "resolved" } else { "firing" }
 }

@@ -11,8 +11,11 @@ use crate::matchers::all_match;
 /// The firing sources of every rule at one moment, by the labels that must be equal.
 #[derive(Debug)]
 pub(crate) struct Inhibitor<'r> {
-    rules: Vec<(&'r InhibitRule, HashMap<Vec<String>, Vec<Source>>)>,
+    rules: Vec<(&'r InhibitRule, Sources)>,
 }
+
+/// By the values of the labels that must be equal.
+type Sources = HashMap<Vec<String>, Vec<Source>>;
 
 #[derive(Debug)]
 struct Source {
@@ -28,11 +31,11 @@ fn equal_values(rule: &InhibitRule, labels: &LabelSet) -> Vec<String> {
 impl<'r> Inhibitor<'r> {
     pub(crate) fn new<'a>(
         rules: &'r [InhibitRule],
-        alerts: impl Iterator<Item = &'a Alert> + Clone,
+        alerts: &(impl Iterator<Item = &'a Alert> + Clone),
         now_ms: TimestampMs,
     ) -> Self {
         let index = |rule: &'r InhibitRule| {
-            let mut sources: HashMap<Vec<String>, Vec<Source>> = HashMap::new();
+            let mut sources: Sources = HashMap::new();
             for alert in
                 alerts.clone().filter(|a| !a.resolved_at(now_ms) && all_match(&rule.source, &a.labels))
             {

@@ -71,7 +71,7 @@ const MONTHS: [&str; 12] = [
 ///
 /// # Errors
 /// With upstream's text.
-pub fn parse_clock(text: &str) -> Result<u16, String> {
+pub(crate) fn parse_clock(text: &str) -> Result<u16, String> {
     let bad = || format!("couldn't parse timestamp {text}, invalid format");
     let (h, m) = text.split_once(':').ok_or_else(bad)?;
     if h.len() != 2 || m.len() != 2 || !text.bytes().all(|b| b.is_ascii_digit() || b == b':') {
@@ -84,7 +84,7 @@ pub fn parse_clock(text: &str) -> Result<u16, String> {
 
 /// What a range's ends are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeKind {
+pub(crate) enum RangeKind {
     /// Names of days.
     Weekday,
     /// Days of the month, negative from its end.
@@ -99,7 +99,7 @@ pub enum RangeKind {
 ///
 /// # Errors
 /// With upstream's text.
-pub fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
+pub(crate) fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
     let lower = text.to_lowercase();
     let name = |names: &[&str], what: &str, offset: usize, word: &str| {
         names

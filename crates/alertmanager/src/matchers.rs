@@ -332,7 +332,9 @@ mod tests {
             ("{}", "{}"),
             ("", "{}"),
             (r#"{foo="bar",baz!~"q.x",}"#, r#"{foo="bar",baz!~"q.x"}"#),
-            (r#"foo = "a\"b\u00e9""#, r#"{foo="a\"bé"}"#),
+            // Both syntaxes take this, and read it differently: the classic one, which knows no `\u`, wins.
+            (r#"foo = "a\"b\u00e9""#, r#"{foo="a\"b\\u00e9"}"#),
+            (r#""foo"="a\"b\u00e9""#, r#"{foo="a\"bé"}"#),
             (r#""foo bar"=~"x|y""#, r#"{"foo bar"=~"x|y"}"#),
             ("foo🙂=bar", r#"{foo🙂="bar"}"#),
             ("foo=", r#"{foo=""}"#),
@@ -346,6 +348,21 @@ mod tests {
             let r = parse_list(input);
             let ok = r.is_err() || input == "{foo=bar" || input == "foo=bar}";
             assert!(ok, "{input}: {r:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reads_what_it_prints(name in "[a-zA-Z_][a-z0-9_]{0,5}|\\PC{1,8}", value in "\\PC{0,12}", op in 0..2_usize) {
+            let op = [MatchOp::Equal, MatchOp::NotEqual][op];
+            let list = vec![Matcher::new(name, op, value).unwrap()];
+            proptest::prop_assert_eq!(utf8_list(&list_text(&list)), Ok(list));
+        }
+
+        #[test]
+        fn never_panics(text in "(\\PC|[{}=!~,\"\\\\a ]){0,20}") {
+            let _ = parse_list(&text);
+            let _ = parse_one(&text);
         }
     }
 }

@@ -164,8 +164,7 @@ impl Service {
     /// Takes alerts in. Valid ones are taken even when others are not.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Invalid`] naming each invalid alert's fault, a line each;
-    /// [`crate::ErrorKind::Storage`] when none could be kept.
+    /// [`crate::ErrorKind::Invalid`] naming each invalid alert's fault, a line each.
     pub fn receive(&self, alerts: &[PostAlert]) -> Result<(), Error> {
         let now_ms = self.now_ms();
         let resolve_timeout = self.core.lock().config.global.resolve_timeout_ms;
@@ -182,8 +181,11 @@ impl Service {
                 }
             }
         }
-        let limited = self.core.lock().receive(valid, now_ms)?;
-        self.counters.limited.fetch_add(limited as u64, Ordering::Relaxed);
+        let received = self.core.lock().receive(valid, now_ms);
+        if let Err(e) = received.stored {
+            tracing::error!(error = %e, "alerts could not be stored; they count until a restart");
+        }
+        self.counters.limited.fetch_add(received.limited as u64, Ordering::Relaxed);
         self.wake.notify_one();
         if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults.join("\n"))) }
     }

@@ -109,3 +109,27 @@ fn hides_secrets_and_warns_of_what_is_not_acted_on() {
     assert!(!loaded.value.shown.contains("mysecret"), "{}", loaded.value.shown);
     assert!(loaded.warnings.iter().any(|w| w.message.contains("pagerduty_configs")));
 }
+
+#[test]
+fn names_what_an_email_receiver_does_not_get() {
+    let head = "global: {smtp_smarthost: 'h:25', smtp_from: a@b}\nroute: {receiver: m}\nreceivers: [{name: m, email_configs: [{to: a@b";
+    for (own, expect) in [
+        ("", None),
+        (", auth_username: u, auth_password: p", None),
+        (", auth_username: u, auth_secret: s", Some("auth_secret (CRAM-MD5)")),
+        (
+            ", threading: {enabled: true, thread_by_date: daily}",
+            Some("threading is accepted but not acted on"),
+        ),
+        (", threading: {enabled: false}", None),
+        (", tls_config: {cert_file: c, key_file: k}", Some("client certificates")),
+    ] {
+        let text = format!("{head}{own}}}]}}]\n");
+        let warnings = alertmanager::config::load_str(&text, Path::new("am.yml")).unwrap().warnings;
+        let texts: Vec<_> = warnings.iter().map(|w| w.message.as_str()).collect();
+        match expect {
+            None => assert!(texts.is_empty(), "{own}: {texts:?}"),
+            Some(part) => assert!(texts.len() == 1 && texts[0].contains(part), "{own}: {texts:?}"),
+        }
+    }
+}

@@ -71,7 +71,7 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
                 "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prom/graph", "fingerprint": fingerprint,
             }],
             "groupLabels": {"alertname": "A"}, "commonLabels": {"alertname": "A", "severity": "critical"},
-            "commonAnnotations": {"summary": "CPU <b>high</b>"}, "routeLabels": {"team": "A"},
+            "commonAnnotations": {"summary": "CPU <b>high</b>"}, "routeLabels": {"team": "{{ .GroupLabels.alertname }}"},
             "externalURL": "http://am:9093", "version": "4", "groupKey": "{}:{alertname=\"A\"}", "truncatedAlerts": 0,
         })
     );
@@ -106,7 +106,7 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
 async fn slack_gets_an_attachment() {
     let (url, mut rx) = sink().await;
     let config = format!(
-        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
+        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s, labels: {{team: 'x{{{{ .GroupLabels.alertname }}}}'}}}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}} {{{{ routeLabels `team` }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
     );
     let s = service(&config, None);
     let run = tokio::spawn(Arc::clone(&s).run());
@@ -117,7 +117,7 @@ async fn slack_gets_an_attachment() {
         json!({
             "channel": "#a", "username": "Alertmanager",
             "attachments": [{
-                "title": "[FIRING:1] A (critical)", "title_link": link, "text": "n=1",
+                "title": "[FIRING:1] A (critical)", "title_link": link, "text": "n=1 xA",
                 "fallback": format!("[FIRING:1] A (critical) | {link}"), "color": "danger",
                 "mrkdwn_in": ["fallback", "pretext", "text"], "fields": [{"title": "T", "value": "firing", "short": false}],
             }],

@@ -268,11 +268,8 @@ impl<'t> Lexer<'_, 't> {
         let mut chars = self.rest().char_indices();
         while let Some((i, c)) = chars.next() {
             match c {
-                '\\' => {
-                    if chars.next().is_none_or(|(_, c)| c == '\n') {
-                        break;
-                    }
-                }
+                '\\' if chars.next().is_none_or(|(_, c)| c == '\n') => break,
+                '\\' => {}
                 '\n' => break,
                 c if c == quote => {
                     self.at += i + 1;

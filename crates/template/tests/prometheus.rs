@@ -120,5 +120,5 @@ fn fails_with_upstreams_texts() {
 
 /// The column depends on the definitions before the text, which are checked by their length alone.
 fn strip_position(text: &str) -> String {
-    regex::Regex::new(r":1:\d+:").unwrap().replace(text, ":1:N:").into_owned()
+    regex::Regex::new(r":1:\d+:").expect("a valid pattern").replace(text, ":1:N:").into_owned()
 }

@@ -94,7 +94,7 @@ pub(super) fn parse_matchers(filters: &[&str]) -> Result<Vec<Matcher>, String> {
 
 /// The alerts that have not ended, by fingerprint, with all that is known about them.
 pub(super) fn shown_alerts(core: &Core, now_ms: TimestampMs) -> Vec<Shown> {
-    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, core.alerts.values(), now_ms);
+    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, &core.alerts.values(), now_ms);
     let mut muted: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     for group in core.groups.values().filter(|g| !g.muted_by.is_empty()) {
         for fingerprint in group.alerts.keys() {

@@ -96,7 +96,7 @@ fn decode(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         }) {
             if config.time_intervals.contains_key(&name) {
                 let name = model::float::go_quote(&name);
-                cx.error(place, format!("{kind} interval {name} is not unique", kind = kind));
+                cx.error(place, format!("{kind} interval {name} is not unique"));
             }
             config.time_intervals.insert(name, intervals);
         }

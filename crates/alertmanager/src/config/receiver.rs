@@ -297,6 +297,27 @@ fn email(node: &Node, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<Ema
         e.headers.insert(name, value);
     }
     threading(&mut e, m, cx);
+    let has_password = !e.auth_password.is_empty() || !e.auth_password_file.is_empty();
+    let has_secret = !e.auth_secret.is_empty() || !e.auth_secret_file.is_empty();
+    for (ignored, text) in [
+        (
+            has_secret && !has_password,
+            "auth_secret (CRAM-MD5) is accepted but not supported yet: mails to this address will fail; set auth_password for PLAIN or LOGIN",
+        ),
+        (
+            has_secret && has_password,
+            "auth_secret (CRAM-MD5) is accepted but not supported yet; auth_password is used with PLAIN or LOGIN",
+        ),
+        (e.threading, "threading is accepted but not acted on yet: each mail stands alone"),
+        (
+            !e.tls.cert_file.is_empty() || !e.tls.cert.is_empty(),
+            "client certificates in an email tls_config are not supported yet: mails to this address will fail",
+        ),
+    ] {
+        if ignored {
+            cx.warn(node.place, format!("email_configs: {text}"));
+        }
+    }
     for (bad, text) in [
         (e.to.is_empty(), "missing to address in email config"),
         (e.smarthost.is_empty(), "no global SMTP smarthost set"),

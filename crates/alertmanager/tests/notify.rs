@@ -1,4 +1,5 @@
 //! Whole notifications over loopback: webhook, Slack and e-mail, with the state surviving a restart.
+#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -133,7 +133,9 @@ impl Report {
                 self.skipped.push(what);
             }
         }
-        println!("{passed} passed, {failed} failed (log: {})", log.display());
+        if passed + failed > 0 {
+            println!("{passed} passed, {failed} failed (log: {})", log.display());
+        }
         if !success {
             let lines: Vec<&str> = text.lines().collect();
             println!("{}", lines[lines.len().saturating_sub(400)..].join("\n"));

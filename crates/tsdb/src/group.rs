@@ -37,9 +37,9 @@ pub(crate) struct State {
     /// The series of each slot.
     pub(crate) slots: Vec<u32>,
     pub(crate) last_ts: Option<i64>,
-    /// The row of `last_ts`, for the log's next.
+    /// The row of `last_ts` while there is no raw row.
     pub(crate) last: Vec<f64>,
-    /// The log segment that `last` is in.
+    /// The log segment that the last row is in.
     pub(crate) log_segment: u32,
     pub(crate) raw: RawRows,
     pub(crate) pieces: Vec<Segment>,
@@ -80,8 +80,10 @@ impl RawRows {
         // Row by row: rows lie far apart, and their distance may be one at which caches collide.
         for i in 0..rows {
             let row = self.row(i).get(first as usize..).unwrap_or(&[]);
-            let cells = row.iter().copied().chain(std::iter::repeat(ABSENT)).take(count as usize);
-            out[i..].iter_mut().step_by(rows).zip(cells).for_each(|(o, v)| *o = v);
+            let row = &row[..row.len().min(count as usize)];
+            let (wide, missing) = out[..count as usize * rows].split_at_mut(row.len() * rows);
+            wide.chunks_exact_mut(rows).zip(row).for_each(|(column, &v)| column[i] = v);
+            missing.chunks_exact_mut(rows).for_each(|column| column[i] = ABSENT);
         }
     }
 
@@ -106,12 +108,16 @@ impl State {
     /// Takes a row that the log has.
     pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], raw_rows: usize) {
         self.last_ts = Some(ts);
-        self.last.clear();
-        self.last.extend_from_slice(row);
+        self.last = vec![];
         self.raw.push(ts, row, raw_rows);
         if self.raw.ts.len() >= raw_rows {
             self.compress(id);
         }
+    }
+
+    /// The row of `last_ts`, which the log's next is written against.
+    pub(crate) fn last_row(&self) -> &[f64] {
+        self.raw.ts.len().checked_sub(1).map_or(&self.last, |i| self.raw.row(i))
     }
 
     /// Turns the raw rows into a piece.
@@ -122,8 +128,9 @@ impl State {
         }
         let width = u32::try_from(raw.width()).expect("slots are u32");
         let (meta, body) = BUILDER.with_borrow_mut(|b| {
-            b.build(id, &raw.ts, width, |first, count, out| raw.columns(first, count, out))
+            b.build(id, &raw.ts, width, |first, count, out, _| raw.columns(first, count, out))
         });
+        self.last = self.last_row().to_vec();
         self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
         self.raw.clear();
     }
@@ -187,16 +194,21 @@ pub(crate) fn join(
         }
     }
     if sound.is_empty() {
-        let (meta, body) = BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _, _| {}));
+        let (meta, body) =
+            BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _, _, _| {}));
         return (body, meta, take);
     }
     let mut verified = vec![Verified::default(); sound.len()];
     let slots = sound.iter().map(|p| p.meta.slots).max().unwrap_or(0);
     let mut lost: HashSet<usize> = HashSet::new();
     let (meta, body) = BUILDER.with_borrow_mut(|b| {
-        b.build(id, &ts, slots, |first, _, out| {
-            for (slot, mut rest) in (first..).zip(out.chunks_exact_mut(ts.len())) {
-                for (i, piece) in sound.iter().enumerate() {
+        b.build(id, &ts, slots, |first, _, out, constants| {
+            for ((slot, mut rest), constant) in (first..).zip(out.chunks_exact_mut(ts.len())).zip(constants) {
+                *constant = reader.constant(&sound, slot, &mut verified);
+                if constant.is_some() {
+                    continue;
+                }
+                for (i, piece) in sound.iter().copied().enumerate() {
                     let (cells, tail) = rest.split_at_mut(piece.meta.rows as usize);
                     if reader.column(piece, slot, &mut verified[i], cells).is_err() {
                         cells.fill(ABSENT);

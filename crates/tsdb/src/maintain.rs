@@ -362,7 +362,7 @@ fn write_group(
     }
     let slots = u32::try_from(state.slots.len()).expect("slots are u32");
     let (meta, body) = builder
-        .build(group.id, &state.raw.ts, slots, |first, count, out| state.raw.columns(first, count, out));
+        .build(group.id, &state.raw.ts, slots, |first, count, out, _| state.raw.columns(first, count, out));
     writer.frame(kind::PIECE, |out| {
         meta.put(out);
         out.extend_from_slice(&body);

@@ -11,7 +11,7 @@
 
 use storage::ABSENT;
 
-use crate::bytes::{Reader, put_varint, unzigzag, zigzag};
+use crate::bytes::{Reader, low_byte, put_varint, unzigzag, zigzag};
 
 /// Whole numbers below this in magnitude are all doubles.
 const WHOLE: i64 = 1 << 53;
@@ -21,18 +21,20 @@ pub(crate) fn encode(last: &[f64], row: &[f64], out: &mut Vec<u8>) {
     put_varint(out, row.len() as u64);
     let bitmap = out.len();
     out.resize(bitmap + row.len().div_ceil(8), 0);
-    let shared = last.len().min(row.len());
-    for (i, (&old, &new)) in last.iter().zip(row).enumerate() {
-        if old.to_bits() != new.to_bits() {
-            out[bitmap + i / 8] |= 1 << (i % 8);
-            put_change(old, new, out);
+    let mut changes = Changes::default();
+    for (i, cells) in row.chunks(8).enumerate() {
+        let before = last.get(i * 8..).unwrap_or(&[]);
+        let mut changed = 0;
+        changes.len = 0;
+        for (bit, &new) in cells.iter().enumerate() {
+            let old = before.get(bit).copied().unwrap_or(ABSENT);
+            if old.to_bits() != new.to_bits() {
+                changed |= 1 << bit;
+                changes.put(old, new);
+            }
         }
-    }
-    for (i, &new) in row.iter().enumerate().skip(shared) {
-        if new.to_bits() != ABSENT.to_bits() {
-            out[bitmap + i / 8] |= 1 << (i % 8);
-            put_change(ABSENT, new, out);
-        }
+        out[bitmap + i] = changed;
+        out.extend_from_slice(&changes.bytes[..changes.len]);
     }
 }
 
@@ -43,19 +45,47 @@ fn whole(v: f64) -> Option<i64> {
     ((i as f64).to_bits() == v.to_bits() && i.abs() < WHOLE).then_some(i)
 }
 
-#[inline]
-fn put_change(old: f64, new: f64, out: &mut Vec<u8>) {
-    if let Some(new) = whole(new) {
-        let base = whole(old).unwrap_or(0);
-        put_varint(out, zigzag(new - base) << 1);
-        return;
+/// The changes of eight slots: on the stack, where a byte more costs no check for room on the heap.
+struct Changes {
+    bytes: [u8; Self::ROOM],
+    len: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { bytes: [0; Self::ROOM], len: 0 }
     }
-    let diff = old.to_bits() ^ new.to_bits();
-    // Never zero: only changed values come here.
-    let (high, low) = (diff.leading_zeros() / 8, diff.trailing_zeros() / 8);
-    put_varint(out, u64::from(high | low << 3) << 1 | 1);
-    let bytes = (diff >> (low * 8)).to_le_bytes();
-    out.extend_from_slice(&bytes[..(8 - high - low) as usize]);
+}
+
+impl Changes {
+    /// A change takes ten bytes at most: as a varint, or a byte and eight. The last eight are written whole.
+    const ROOM: usize = 8 * 10 + 8;
+
+    #[inline]
+    fn put(&mut self, old: f64, new: f64) {
+        if let Some(new) = whole(new) {
+            let base = whole(old).unwrap_or(0);
+            let mut z = zigzag(new - base) << 1;
+            while z >= 0x80 {
+                self.byte(low_byte(z) | 0x80);
+                z >>= 7;
+            }
+            self.byte(low_byte(z));
+            return;
+        }
+        let diff = old.to_bits() ^ new.to_bits();
+        // Never zero: only changed values come here. So one of them is below 8, and the varint is one byte.
+        let (high, low) = (diff.leading_zeros() / 8, diff.trailing_zeros() / 8);
+        self.byte(low_byte(u64::from(high | low << 3) << 1 | 1));
+        self.bytes[self.len..self.len + 8].copy_from_slice(&(diff >> (low * 8)).to_le_bytes());
+        self.len += (8 - high - low) as usize;
+    }
+
+    #[inline]
+    fn byte(&mut self, b: u8) {
+        self.bytes[self.len] = b;
+        self.len += 1;
+    }
 }
 
 #[inline]

@@ -14,7 +14,7 @@ use storage::ABSENT;
 
 use crate::MAX_CHUNK_ROWS;
 use crate::bytes::Reader;
-use crate::codec::{Decoder, Encoder, IntDecoder, IntEncoder};
+use crate::codec::{Constant, Decoder, Encoder, IntDecoder, IntEncoder};
 use crate::mmap::Blob;
 
 const BLOCK_SLOTS: usize = 64;
@@ -85,13 +85,13 @@ pub(crate) struct SegmentBuilder {
 
 impl SegmentBuilder {
     /// Builds a segment of `ts.len()` rows (1 to [`MAX_CHUNK_ROWS`], ascending) and `slots` columns; `columns` fills the cells
-    /// of some slots (the first of them, then how many), column after column.
+    /// of some slots (the first of them, then how many), column after column, or gives their chunks where they are constant.
     pub(crate) fn build(
         &mut self,
         group: u32,
         ts: &[i64],
         slots: u32,
-        mut columns: impl FnMut(u32, u32, &mut [f64]),
+        mut columns: impl FnMut(u32, u32, &mut [f64], &mut [Option<Constant>; BLOCK_SLOTS]),
     ) -> (Meta, Vec<u8>) {
         let mut meta = Meta {
             group,
@@ -117,10 +117,14 @@ impl SegmentBuilder {
             self.block.clear();
             self.block.resize(in_block as usize * 2, 0);
             let cells = &mut self.cells[..in_block as usize * ts.len()];
-            columns(first, in_block, cells);
+            let mut constants = [None; BLOCK_SLOTS];
+            columns(first, in_block, cells, &mut constants);
             for (i, column) in cells.chunks_exact(ts.len()).enumerate() {
                 let start = self.block.len();
-                self.values.encode(column, &mut self.block);
+                match &constants[i] {
+                    Some(constant) => self.block.extend_from_slice(constant.as_bytes()),
+                    None => self.values.encode(column, &mut self.block),
+                }
                 let len = u16::try_from(self.block.len() - start)
                     .expect("MAX_CHUNK_ROWS doubles and their runs fit");
                 self.block[i * 2..i * 2 + 2].copy_from_slice(&len.to_le_bytes());
@@ -148,6 +152,8 @@ pub(crate) struct ColumnReader {
 pub(crate) struct Verified {
     table: bool,
     block: Option<usize>,
+    /// The slot read last, and where its chunk starts in its block.
+    at: (u32, usize),
 }
 
 impl ColumnReader {
@@ -185,14 +191,45 @@ impl ColumnReader {
             out.fill(ABSENT);
             return Ok(());
         }
+        let chunk = self.chunk(segment, slot, verified)?;
+        self.values.decode(chunk, out).ok_or(Damaged("chunk does not decode"))
+    }
+
+    /// The chunk of one slot if it is constant, and the same in all of the segments. Damage is for [`ColumnReader::column`]
+    /// to say.
+    pub(crate) fn constant(
+        &self,
+        segments: &[&Segment],
+        slot: u32,
+        verified: &mut [Verified],
+    ) -> Option<Constant> {
+        let mut chunks = segments.iter().zip(verified).map(|(segment, verified)| {
+            if slot < segment.meta.slots { self.chunk(segment, slot, verified).ok() } else { Some(&[][..]) }
+        });
+        let first = chunks.next()??;
+        let constant = Constant::of(first)?;
+        chunks.all(|chunk| chunk == Some(first)).then_some(constant)
+    }
+
+    fn chunk<'a>(
+        &self,
+        segment: &'a Segment,
+        slot: u32,
+        verified: &mut Verified,
+    ) -> Result<&'a [u8], Damaged> {
         let (block, in_block) = (slot as usize / BLOCK_SLOTS, slot as usize % BLOCK_SLOTS);
         let bytes = self.block(segment, block, verified)?;
         let count = (segment.meta.slots as usize - block * BLOCK_SLOTS).min(BLOCK_SLOTS);
         let (lengths, chunks) = bytes.split_at_checked(count * 2).ok_or(Damaged("block cut short"))?;
         let length = |i: usize| usize::from(u16::from_le_bytes([lengths[i * 2], lengths[i * 2 + 1]]));
-        let start: usize = (0..in_block).map(length).sum();
-        let chunk = chunks.get(start..start + length(in_block)).ok_or(Damaged("chunk cut short"))?;
-        self.values.decode(chunk, out).ok_or(Damaged("chunk does not decode"))
+        // Most readers go from slot to slot.
+        let start = match verified.at {
+            (at, start) if at == slot => start,
+            (at, start) if in_block > 0 && at == slot - 1 => start + length(in_block - 1),
+            _ => (0..in_block).map(length).sum(),
+        };
+        verified.at = (slot, start);
+        chunks.get(start..start + length(in_block)).ok_or(Damaged("chunk cut short"))
     }
 
     fn block<'a>(
@@ -240,7 +277,7 @@ mod tests {
 
     fn sample(rows: usize, slots: u32) -> Segment {
         let ts: Vec<i64> = (0..rows).map(|i| 1_000 + i64::try_from(i).unwrap() * 15).collect();
-        let (meta, body) = SegmentBuilder::default().build(3, &ts, slots, |first, count, out| {
+        let (meta, body) = SegmentBuilder::default().build(3, &ts, slots, |first, count, out, _| {
             assert_eq!(out.len(), count as usize * rows);
             for (i, o) in out.iter_mut().enumerate() {
                 *o = cell(first + u32::try_from(i / rows).unwrap(), i % rows);

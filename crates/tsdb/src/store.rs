@@ -350,7 +350,7 @@ impl RowAppender for Store {
                 record::put_row(frames, group.id, ts, last, row);
             };
             // Most rows follow another of the same segment: encode before the lock, and again if that was wrong.
-            put(frames, Some(&state.last));
+            put(frames, Some(state.last_row()));
             let mut log = self.log.lock();
             let written = log.prepare(frames.len()).and_then(|segment| {
                 if segment != state.log_segment {

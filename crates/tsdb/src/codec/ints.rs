@@ -44,15 +44,19 @@ impl IntEncoder {
 
         let median = about_median(column);
         let min = column.iter().copied().min().unwrap_or(0);
-        let above = |base: i64| move |v: &i64| v.wrapping_sub(base).cast_unsigned();
-        let around = |base: i64| move |v: &i64| zigzag(v.wrapping_sub(base));
-        let cost_min: u32 = column.iter().map(above(min)).map(bit_len).sum();
-        let cost_around: u32 = column.iter().map(around(median)).map(bit_len).sum();
+        let (mut cost_min, mut cost_around) = (0, 0);
+        for v in column.iter().step_by(stride(column.len())) {
+            cost_min += bit_len(v.wrapping_sub(min).cast_unsigned());
+            cost_around += bit_len(zigzag(v.wrapping_sub(median)));
+        }
 
         self.residuals.clear();
         let (base, gcd) = if cost_min <= cost_around {
-            let gcd = common_divisor(column.iter().map(above(min)));
-            self.residuals.extend(column.iter().map(above(min)).map(|d| if gcd == 1 { d } else { d / gcd }));
+            self.residuals.extend(column.iter().map(|v| v.wrapping_sub(min).cast_unsigned()));
+            let gcd = common_divisor(self.residuals.iter().copied());
+            if gcd != 1 {
+                self.residuals.iter_mut().for_each(|d| *d /= gcd);
+            }
             (min, gcd)
         } else {
             flags |= AROUND;
@@ -60,10 +64,11 @@ impl IntEncoder {
             // 2^63 as a divisor has no signed form.
             let gcd = if gcd > i64::MAX.cast_unsigned() { 1 } else { gcd };
             let signed = gcd.cast_signed();
-            self.residuals.extend(column.iter().map(|v| {
-                let d = v.wrapping_sub(median);
-                zigzag(if signed == 1 { d } else { d / signed })
-            }));
+            if signed == 1 {
+                self.residuals.extend(column.iter().map(|v| zigzag(v.wrapping_sub(median))));
+            } else {
+                self.residuals.extend(column.iter().map(|v| zigzag(v.wrapping_sub(median) / signed)));
+            }
             (median, gcd)
         };
         put_zigzag(out, base);
@@ -90,9 +95,14 @@ impl IntEncoder {
                 continue;
             }
             let pivot = middle_of_three(column[0], column[column.len() / 2], column[column.len() - 1]);
-            // Some of a long column tells enough; the same places for each order.
-            let step = (ints.len() / 32).max(1);
-            let cost: u32 = column.iter().step_by(step).map(|v| bit_len(zigzag(v.wrapping_sub(pivot)))).sum();
+            // The same places for each order.
+            let step = stride(ints.len());
+            let mut cost = 0;
+            let mut at = 0;
+            while let Some(v) = column.get(at) {
+                cost += bit_len(zigzag(v.wrapping_sub(pivot)));
+                at += step;
+            }
             if cost < best.0 {
                 best = (cost, order);
             }
@@ -101,17 +111,30 @@ impl IntEncoder {
     }
 }
 
+/// Which values of a column of `n` are looked at to choose how it is coded: a dozen tell enough, and counting the bits of each
+/// is most of the work of encoding.
+fn stride(n: usize) -> usize {
+    n.div_ceil(16)
+}
+
 fn middle_of_three(a: i64, b: i64, c: i64) -> i64 {
     a.min(b).max(a.max(b).min(c))
 }
 
 /// The median of nine values spread over the column.
 fn about_median(column: &[i64]) -> i64 {
+    let at = |i: usize| column[i * (column.len() - 1) / 8];
+    // By insertion: a call of the library's sort costs more than nine values are worth.
     let mut some = [0; 9];
-    for (i, s) in some.iter_mut().enumerate() {
-        *s = column[i * (column.len() - 1) / 8];
+    for i in 0..some.len() {
+        let v = at(i);
+        let mut to = i;
+        while to > 0 && some[to - 1] > v {
+            some[to] = some[to - 1];
+            to -= 1;
+        }
+        some[to] = v;
     }
-    some.sort_unstable();
     some[4]
 }
 

@@ -14,4 +14,4 @@ mod ints;
 mod values;
 
 pub(crate) use ints::{IntDecoder, IntEncoder};
-pub(crate) use values::{Decoder, Encoder};
+pub(crate) use values::{Constant, Decoder, Encoder};

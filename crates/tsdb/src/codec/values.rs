@@ -34,6 +34,32 @@ const ABSENT_RUNS: u8 = 0x80;
 /// A decimal of more digits than this is no shorter than its bits.
 const MAX_CONSTANT: u64 = 1 << 48;
 
+/// The longest chunk of a constant column: head and ten bytes of zigzag.
+const CONSTANT_LEN: usize = 11;
+
+/// The chunk of a constant column. It does not depend on how many cells there are, so it can be copied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Constant {
+    len: usize,
+    bytes: [u8; CONSTANT_LEN],
+}
+
+impl Constant {
+    /// `None` when the chunk is of another kind.
+    pub(crate) fn of(chunk: &[u8]) -> Option<Self> {
+        if chunk.first().is_some_and(|head| head & ABSENT_RUNS != 0 || head & MODE > CONSTANT) {
+            return None;
+        }
+        let mut bytes = [0; CONSTANT_LEN];
+        bytes.get_mut(..chunk.len())?.copy_from_slice(chunk);
+        Some(Self { len: chunk.len(), bytes })
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// Encodes columns; keeps its buffers, so one per thread or batch.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {

@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) duration: u64,
     pub(crate) one_by_one: bool,
     pub(crate) write: bool,
+    /// The profile `quick` instead of `release`.
+    pub(crate) quick: bool,
 }
 
 /// One server over the measured window.
@@ -45,20 +47,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.targets > 0 && options.series >= options.targets, "at least one series per target");
     ensure!(options.interval > 0 && options.duration > 0, "interval and duration are positive");
     let prometheus = paths::installed(&["prometheus"]).context("prometheus is not installed")?;
-    run_command(cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "vigie",
-        "-p",
-        "e2e",
-        "--bin",
-        "vigie",
-        "--bin",
-        "load-target",
-    ]))?;
-    let vigie = existing(paths::target().join("release/vigie"))?;
-    let generator = existing(paths::target().join("release/load-target"))?;
+    let profile = if options.quick { "quick" } else { "release" };
+    // The second package goes along, so that quick builds share their features and are not made twice.
+    run_command(cargo().args(["build", "--profile", profile, "-p", "vigie", "-p", "real-estate"]))?;
+    run_command(cargo().args(["build", "--profile", profile, "-p", "e2e", "--bin", "load-target"]))?;
+    let vigie = existing(paths::target().join(profile).join("vigie"))?;
+    let generator = existing(paths::target().join(profile).join("load-target"))?;
     let directory = paths::target().join("bench");
     match fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -283,13 +277,14 @@ fn version(program: &Path, role: &[&str]) -> Option<String> {
 fn page(measured: &[Measured], options: &Options) -> anyhow::Result<String> {
     let mut page = format!(
         "# Benchmarks\n\nWritten by `cargo xtask bench`.\n\n## Scraping\n\n{} series in {} targets, each scraped every {} s over \
-         loopback; 70 % of the values constant. {} s after a warm-up of {} s, {}.\nMachine: {}.\n\n",
+         loopback; 70 % of the values constant. {} s after a warm-up of {} s, {}; Vigie built in profile `{}`.\nMachine: {}.\n\n",
         options.series / options.targets * options.targets,
         options.targets,
         options.interval,
         options.duration,
         options.warm_up,
         if options.one_by_one { "one server after the other" } else { "both servers at the same time" },
+        if options.quick { "quick" } else { "release" },
         machine(),
     );
     page.push_str("| | CPU s per million samples | resident memory | of it anonymous | peak | on disk | samples scraped | targets up |\n");

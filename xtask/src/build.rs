@@ -18,7 +18,11 @@ pub(crate) fn ui_packages() -> anyhow::Result<()> {
     if modified("ui/node_modules/.package-lock.json").is_some() && fresh {
         return Ok(());
     }
-    run(command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(paths::root().join("ui")))
+    // Not `npm ci`: the lock names packages for the platforms that were at hand when it was written, and
+    // `ci` refuses that. This takes the locked versions all the same, and leaves the lock alone.
+    run(command("npm")
+        .args(["install", "--no-save", "--no-audit", "--no-fund"])
+        .current_dir(paths::root().join("ui")))
 }
 
 /// `ui/dist`.

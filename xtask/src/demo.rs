@@ -37,6 +37,11 @@ impl Ports {
         let [prometheus, alertmanager, dashboards, application] = numbers[..] else {
             anyhow::bail!("--ports wants four: Prometheus, Alertmanager, dashboards, application");
         };
+        for port in &numbers {
+            // Otherwise we would take another program's port for ours, and break that one.
+            std::net::TcpListener::bind(("127.0.0.1", *port))
+                .with_context(|| format!("port {port} is taken; choose others with --ports"))?;
+        }
         let free = || anyhow::Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         Ok(Self {
             prometheus,

@@ -26,7 +26,7 @@ cargo xtask TASK
           everything that is checked: formatting, lints, tidy, tests, UI, end-to-end tests
   ci      the same, with the time of each step
   bench [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]
-        [--one-by-one] [--no-write]
+        [--one-by-one] [--no-write] [--quick]
           scraping beside the original Prometheus; writes docs/benchmarks.md
   tidy    layering, file sizes, forbidden text
 ";
@@ -74,6 +74,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
                 duration: flags.number("--duration")?.unwrap_or(180),
                 one_by_one: flags.switch("--one-by-one"),
                 write: !flags.switch("--no-write"),
+                quick: flags.switch("--quick"),
             };
             flags.end()?;
             bench::run(&options)?;

@@ -92,7 +92,8 @@ impl Alert {
     /// later one, and a real end is not moved by a timeout.
     #[must_use]
     pub fn merge(self, other: Self, now_ms: TimestampMs) -> Self {
-        let (old, mut new) = if other.updated_at_ms < self.updated_at_ms { (other, self) } else { (self, other) };
+        let (old, mut new) =
+            if other.updated_at_ms < self.updated_at_ms { (other, self) } else { (self, other) };
         new.starts_at_ms = new.starts_at_ms.min(old.starts_at_ms);
         if new.resolved_at(now_ms) {
             if old.resolved_at(now_ms) {
@@ -114,6 +115,6 @@ impl Alert {
 
 /// `firing` or `resolved`.
 #[must_use]
-pub fn status_text(resolved: bool) -> &'static str {
+pub(crate) fn status_text(resolved: bool) -> &'static str {
     if resolved { "resolved" } else { "firing" }
 }

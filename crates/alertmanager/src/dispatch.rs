@@ -74,6 +74,15 @@ pub(crate) fn integrations(receiver: &Receiver) -> Vec<(&'static str, usize, boo
     out
 }
 
+/// How alerts were taken in.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// How many were refused because of the limit per alert name.
+    pub(crate) limited: usize,
+    /// Whether the others survive a restart.
+    pub(crate) stored: Result<(), Error>,
+}
+
 /// Limits and retention.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CoreOptions {
@@ -129,16 +138,41 @@ impl Core {
                 }
             }
         }
+        core.revive(now_ms);
         core.regroup(now_ms);
         core
+    }
+
+    /// Alerts of which a receiver was last told that they fire, and whose end came while nobody could report them,
+    /// fire for another `resolve_timeout`: their senders may have been waiting for this server to come back, and to
+    /// tell of an end that was none would be a lie. Those reported as ended have ended.
+    fn revive(&mut self, now_ms: TimestampMs) {
+        let told: BTreeSet<Fingerprint> = self
+            .nflog
+            .iter()
+            .filter(|e| e.expires_at_ms > now_ms)
+            .flat_map(|e| e.firing.iter().copied())
+            .collect();
+        let ends_at_ms = now_ms.saturating_add(self.config.global.resolve_timeout_ms);
+        for (fingerprint, alert) in &mut self.alerts {
+            let fired = alert.ends_at_ms > alert.updated_at_ms;
+            if fired && alert.resolved_at(now_ms) && told.contains(fingerprint) {
+                alert.ends_at_ms = ends_at_ms;
+                alert.timeout = true;
+            }
+        }
     }
 
     /// Takes a new configuration: groups are formed anew, what was sent is known from the log.
     pub(crate) fn reload(&mut self, config: Arc<Config>, now_ms: TimestampMs) {
         self.route = Route::new(&config.route);
         self.config = config;
-        self.groups.clear();
+        let old = std::mem::take(&mut self.groups);
         self.regroup(now_ms);
+        for (id, group) in &mut self.groups {
+            // What is being sent is not sent a second time beside it.
+            group.in_flight = old.get(id).is_some_and(|g| g.in_flight);
+        }
     }
 
     fn regroup(&mut self, now_ms: TimestampMs) {
@@ -147,11 +181,9 @@ impl Core {
         }
     }
 
-    /// Takes alerts in, stored before they count.
-    ///
-    /// # Errors
-    /// When the log cannot take them; none has been taken in then.
-    pub(crate) fn receive(&mut self, alerts: Vec<Alert>, now_ms: TimestampMs) -> Result<usize, Error> {
+    /// Takes alerts in, stored before they count. A full disk keeps nobody from being paged: alerts that cannot be
+    /// stored count all the same, and only a restart forgets them until they are reported again.
+    pub(crate) fn receive(&mut self, alerts: Vec<Alert>, now_ms: TimestampMs) -> Received {
         let mut merged: BTreeMap<Fingerprint, Alert> = BTreeMap::new();
         let mut limited = 0;
         for alert in alerts {
@@ -168,12 +200,12 @@ impl Core {
             merged.insert(fingerprint, alert);
         }
         let records: Vec<_> = merged.values().cloned().map(Record::Alert).collect();
-        self.log.append(&records, Sync::System)?;
+        let stored = self.log.append(&records, Sync::System);
         for (fingerprint, alert) in merged {
             self.dispatch(&alert, now_ms);
             self.alerts.insert(fingerprint, alert);
         }
-        Ok(limited)
+        Received { limited, stored }
     }
 
     fn over_limit(&self, alert: &Alert, fresh: &BTreeMap<Fingerprint, Alert>) -> bool {
@@ -182,7 +214,8 @@ impl Core {
             return false;
         }
         let name = alert.labels.value("alertname");
-        self.alerts.values().chain(fresh.values()).filter(|a| a.labels.value("alertname") == name).count() >= limit
+        self.alerts.values().chain(fresh.values()).filter(|a| a.labels.value("alertname") == name).count()
+            >= limit
     }
 
     fn dispatch(&mut self, alert: &Alert, now_ms: TimestampMs) {
@@ -192,7 +225,10 @@ impl Core {
             let labels = route.group_labels(&alert.labels);
             let id = (route.id.clone(), labels.clone());
             let wait = route.options.group_wait_ms;
-            if !self.groups.contains_key(&id) && alert.resolved_at(now_ms) && !self.ever_notified(route, &labels, now_ms) {
+            if !self.groups.contains_key(&id)
+                && alert.resolved_at(now_ms)
+                && !self.ever_notified(route, &labels, now_ms)
+            {
                 // Fired and resolved while nobody looked: no receiver knows of it.
                 continue;
             }
@@ -242,15 +278,15 @@ impl Core {
             return Vec::new();
         }
         let config = Arc::clone(&self.config);
-        let inhibitor = Inhibitor::new(&config.inhibit_rules, self.alerts.values(), now_ms);
+        let inhibitor = Inhibitor::new(&config.inhibit_rules, &self.alerts.values(), now_ms);
         let mut out = Vec::new();
         for id in due {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.flushed = true;
             // The next flush counts from when this one was due, so that a late poll does not shift the rhythm.
-            while group.next_flush_ms <= now_ms {
-                group.next_flush_ms += group.options.group_interval_ms.max(1000);
-            }
+            let interval = group.options.group_interval_ms.max(1);
+            let missed = now_ms.saturating_sub(group.next_flush_ms) / interval;
+            group.next_flush_ms = group.next_flush_ms.saturating_add((missed + 1).saturating_mul(interval));
             group.muted_by = muted_by(&config, &group.options, now_ms);
             if group.alerts.is_empty() {
                 self.groups.remove(&id);
@@ -287,7 +323,8 @@ impl Core {
             inhibitor.inhibited_by(&a.labels).is_empty() && self.silences.muting(&a.labels, now_ms).is_empty()
         };
         let mut alerts: Vec<Alert> = group.alerts.values().filter(loud).cloned().collect();
-        alerts.sort_by(|a, b| instance_order(a).cmp(&instance_order(b)).then_with(|| a.labels.cmp(&b.labels)));
+        alerts
+            .sort_by(|a, b| instance_order(a).cmp(&instance_order(b)).then_with(|| a.labels.cmp(&b.labels)));
         if alerts.is_empty() {
             return Some(flush);
         }
@@ -377,7 +414,8 @@ impl Core {
     /// When the log cannot be written.
     pub(crate) fn maintain(&mut self, now_ms: TimestampMs) -> Result<(), Error> {
         self.nflog.collect_garbage(now_ms);
-        let in_groups: BTreeSet<Fingerprint> = self.groups.values().flat_map(|g| g.alerts.keys().copied()).collect();
+        let in_groups: BTreeSet<Fingerprint> =
+            self.groups.values().flat_map(|g| g.alerts.keys().copied()).collect();
         let gone: Vec<Fingerprint> = self
             .alerts
             .iter()
@@ -441,3 +479,6 @@ fn muted_by(config: &Config, options: &RouteOptions, now_ms: TimestampMs) -> Vec
     }
     options.mute_time_intervals.iter().filter(|n| holds(n)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

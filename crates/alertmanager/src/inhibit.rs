@@ -11,8 +11,11 @@ use crate::matchers::all_match;
 /// The firing sources of every rule at one moment, by the labels that must be equal.
 #[derive(Debug)]
 pub(crate) struct Inhibitor<'r> {
-    rules: Vec<(&'r InhibitRule, HashMap<Vec<String>, Vec<Source>>)>,
+    rules: Vec<(&'r InhibitRule, Sources)>,
 }
+
+/// By the values of the labels that must be equal.
+type Sources = HashMap<Vec<String>, Vec<Source>>;
 
 #[derive(Debug)]
 struct Source {
@@ -28,12 +31,14 @@ fn equal_values(rule: &InhibitRule, labels: &LabelSet) -> Vec<String> {
 impl<'r> Inhibitor<'r> {
     pub(crate) fn new<'a>(
         rules: &'r [InhibitRule],
-        alerts: impl Iterator<Item = &'a Alert> + Clone,
+        alerts: &(impl Iterator<Item = &'a Alert> + Clone),
         now_ms: TimestampMs,
     ) -> Self {
         let index = |rule: &'r InhibitRule| {
-            let mut sources: HashMap<Vec<String>, Vec<Source>> = HashMap::new();
-            for alert in alerts.clone().filter(|a| !a.resolved_at(now_ms) && all_match(&rule.source, &a.labels)) {
+            let mut sources: Sources = HashMap::new();
+            for alert in
+                alerts.clone().filter(|a| !a.resolved_at(now_ms) && all_match(&rule.source, &a.labels))
+            {
                 let two_sided = all_match(&rule.target, &alert.labels);
                 let source = Source { fingerprint: alert.fingerprint(), two_sided };
                 sources.entry(equal_values(rule, &alert.labels)).or_default().push(source);
@@ -51,7 +56,8 @@ impl<'r> Inhibitor<'r> {
             }
             let two_sided = all_match(&rule.source, labels);
             let found = sources.get(&equal_values(rule, labels)).into_iter().flatten();
-            let mut by: Vec<_> = found.filter(|s| !(two_sided && s.two_sided)).map(|s| s.fingerprint).collect();
+            let mut by: Vec<_> =
+                found.filter(|s| !(two_sided && s.two_sided)).map(|s| s.fingerprint).collect();
             if !by.is_empty() {
                 by.sort_unstable();
                 by.truncate(1);

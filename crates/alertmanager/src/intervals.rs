@@ -29,7 +29,9 @@ impl TimeInterval {
     pub fn contains(&self, now_ms: TimestampMs) -> bool {
         let Ok(at) = Timestamp::from_millisecond(now_ms) else { return false };
         let t = at.to_zoned(self.location.clone().unwrap_or(TimeZone::UTC));
-        let within = |ranges: &[(i32, i32)], n: i32| ranges.is_empty() || ranges.iter().any(|(a, b)| (*a..=*b).contains(&n));
+        let within = |ranges: &[(i32, i32)], n: i32| {
+            ranges.is_empty() || ranges.iter().any(|(a, b)| (*a..=*b).contains(&n))
+        };
         let minute = u16::from(t.hour().unsigned_abs()) * 60 + u16::from(t.minute().unsigned_abs());
         if !self.times.is_empty() && !self.times.iter().any(|(a, b)| (*a..*b).contains(&minute)) {
             return false;
@@ -51,7 +53,17 @@ impl TimeInterval {
 
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -59,7 +71,7 @@ const MONTHS: [&str; 12] = [
 ///
 /// # Errors
 /// With upstream's text.
-pub fn parse_clock(text: &str) -> Result<u16, String> {
+pub(crate) fn parse_clock(text: &str) -> Result<u16, String> {
     let bad = || format!("couldn't parse timestamp {text}, invalid format");
     let (h, m) = text.split_once(':').ok_or_else(bad)?;
     if h.len() != 2 || m.len() != 2 || !text.bytes().all(|b| b.is_ascii_digit() || b == b':') {
@@ -72,7 +84,7 @@ pub fn parse_clock(text: &str) -> Result<u16, String> {
 
 /// What a range's ends are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeKind {
+pub(crate) enum RangeKind {
     /// Names of days.
     Weekday,
     /// Days of the month, negative from its end.
@@ -87,7 +99,7 @@ pub enum RangeKind {
 ///
 /// # Errors
 /// With upstream's text.
-pub fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
+pub(crate) fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
     let lower = text.to_lowercase();
     let name = |names: &[&str], what: &str, offset: usize, word: &str| {
         names
@@ -126,11 +138,14 @@ pub fn parse_range(text: &str, kind: RangeKind) -> Result<(i32, i32), String> {
             return Err(format!("end day {b} is always before start day {a}"));
         }
     } else if a > b {
-        return Err("start day cannot be before end day".to_owned().replace("day", match kind {
-            RangeKind::Month => "month",
-            RangeKind::Year => "year",
-            _ => "day",
-        }));
+        return Err("start day cannot be before end day".to_owned().replace(
+            "day",
+            match kind {
+                RangeKind::Month => "month",
+                RangeKind::Year => "year",
+                _ => "day",
+            },
+        ));
     }
     Ok((a, b))
 }

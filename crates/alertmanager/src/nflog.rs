@@ -25,7 +25,7 @@ pub(crate) fn key(group_key: &str, receiver: &str, integration: &str, index: usi
 
 /// Why a notification is sent; templates and webhooks see the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The group was never notified, or all was resolved when it last was.
     First,
     /// Alerts fire that did not when last notified.
@@ -41,7 +41,7 @@ pub enum Reason {
 impl Reason {
     /// Upstream's words.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::First => "first notification",
             Self::NewAlerts => "new alerts added",
@@ -134,7 +134,11 @@ mod tests {
             (Some(entry(&[1], &[], -1)), &[1], &[], true, Some(Reason::Repeat)),
         ] {
             let content = Content { firing: set(firing), resolved: set(resolved) };
-            assert_eq!(decide(entry.as_ref(), &content, send_resolved, 100, 100), expect, "{entry:?} {content:?}");
+            assert_eq!(
+                decide(entry.as_ref(), &content, send_resolved, 100, 100),
+                expect,
+                "{entry:?} {content:?}"
+            );
         }
     }
 }

@@ -164,8 +164,7 @@ impl Service {
     /// Takes alerts in. Valid ones are taken even when others are not.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Invalid`] naming each invalid alert's fault, a line each;
-    /// [`crate::ErrorKind::Storage`] when none could be kept.
+    /// [`crate::ErrorKind::Invalid`] naming each invalid alert's fault, a line each.
     pub fn receive(&self, alerts: &[PostAlert]) -> Result<(), Error> {
         let now_ms = self.now_ms();
         let resolve_timeout = self.core.lock().config.global.resolve_timeout_ms;
@@ -182,8 +181,11 @@ impl Service {
                 }
             }
         }
-        let limited = self.core.lock().receive(valid, now_ms)?;
-        self.counters.limited.fetch_add(limited as u64, Ordering::Relaxed);
+        let received = self.core.lock().receive(valid, now_ms);
+        if let Err(e) = received.stored {
+            tracing::error!(error = %e, "alerts could not be stored; they count until a restart");
+        }
+        self.counters.limited.fetch_add(received.limited as u64, Ordering::Relaxed);
         self.wake.notify_one();
         if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults.join("\n"))) }
     }
@@ -256,7 +258,8 @@ impl Service {
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.subscribe();
         let mut tasks = JoinSet::new();
-        let mut maintenance = tokio::time::interval(self.options.maintenance_interval.max(Duration::from_millis(10)));
+        let mut maintenance =
+            tokio::time::interval(self.options.maintenance_interval.max(Duration::from_millis(10)));
         loop {
             let flushes = self.core.lock().poll(self.now_ms());
             for flush in flushes {
@@ -278,7 +281,8 @@ impl Service {
                 _ = stop.wait_for(|s| *s) => break,
             }
         }
-        let drained = tokio::time::timeout(STOP_PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
+        let drained =
+            tokio::time::timeout(STOP_PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("notifications under way were abandoned; they are sent again after the start");
         }
@@ -299,7 +303,8 @@ impl Service {
         let flush = Arc::new(flush);
         let mut jobs = JoinSet::new();
         for job in flush.jobs.clone() {
-            let (service, receiver, templates) = (Arc::clone(&self), Arc::clone(&receiver), Arc::clone(&templates));
+            let (service, receiver, templates) =
+                (Arc::clone(&self), Arc::clone(&receiver), Arc::clone(&templates));
             let flush = Arc::clone(&flush);
             jobs.spawn(async move { service.job(&flush, job, &receiver, &templates).await });
         }
@@ -333,7 +338,9 @@ impl Service {
             let timeout = Duration::from_millis(u64::try_from(flush.timeout_ms).unwrap_or(10_000));
             let notification = Notification { data, group_key: flush.group_key.clone(), timeout };
             *self.counters.sends.lock().notifications.entry(name).or_default() += 1;
-            if let Err(failure) = self.attempts(name, receiver, job.integration, &notification, templates).await {
+            if let Err(failure) =
+                self.attempts(name, receiver, job.integration, &notification, templates).await
+            {
                 let mut stats = self.counters.sends.lock();
                 *stats.notifications_failed.entry((name, failure.reason)).or_default() += 1;
                 drop(stats);
@@ -363,7 +370,9 @@ impl Service {
         let mut pause = BACKOFF.0;
         loop {
             *self.counters.sends.lock().requests.entry(name).or_default() += 1;
-            let Err(failure) = notify::send(receiver, index, notification, templates).await else { return Ok(()) };
+            let Err(failure) = notify::send(receiver, index, notification, templates).await else {
+                return Ok(());
+            };
             *self.counters.sends.lock().requests_failed.entry(name).or_default() += 1;
             if !failure.retry || tokio::time::Instant::now() + pause >= deadline {
                 return Err(failure);

@@ -73,11 +73,15 @@ impl Silence {
         }
         for (i, m) in self.matchers.iter().enumerate() {
             if m.name.is_empty() {
-                return Err(Error::invalid(format!("invalid silence: invalid label matcher {i}: invalid label name \"\"")));
+                return Err(Error::invalid(format!(
+                    "invalid silence: invalid label matcher {i}: invalid label name \"\""
+                )));
             }
         }
         if self.matchers.iter().all(Matcher::matches_empty) {
-            return Err(Error::invalid("invalid silence: at least one matcher must not match the empty string"));
+            return Err(Error::invalid(
+                "invalid silence: at least one matcher must not match the empty string",
+            ));
         }
         if self.ends_at_ms < self.starts_at_ms {
             return Err(Error::invalid("invalid silence: end time must not be before start time"));
@@ -147,7 +151,9 @@ impl Silences {
     ) -> Result<Change, Error> {
         let previous = match silence.id.as_str() {
             "" => None,
-            id => Some(self.by_id.get(id).ok_or_else(|| Error::new(ErrorKind::NotFound, "silence not found"))?),
+            id => {
+                Some(self.by_id.get(id).ok_or_else(|| Error::new(ErrorKind::NotFound, "silence not found"))?)
+            }
         };
         silence.check()?;
         let mut changed = Vec::new();
@@ -191,7 +197,8 @@ impl Silences {
 
     /// Decides what expiring a silence changes; `None` when it has expired already.
     pub(crate) fn expire(&self, id: &str, now_ms: TimestampMs) -> Result<Option<Silence>, Error> {
-        let silence = self.by_id.get(id).ok_or_else(|| Error::new(ErrorKind::NotFound, "silence not found"))?;
+        let silence =
+            self.by_id.get(id).ok_or_else(|| Error::new(ErrorKind::NotFound, "silence not found"))?;
         Ok((silence.state(now_ms) != SilenceState::Expired).then(|| expired(silence, now_ms)))
     }
 
@@ -316,9 +323,14 @@ mod tests {
         assert_eq!(all.get("x").unwrap().ends_at_ms, 30_000);
         // An expired one comes back as a new one.
         assert_eq!(put(&mut all, silence("x", 10_000, 90_000, "1"), 40_000, "w").unwrap(), "w");
-        assert_eq!(put(&mut all, silence("nope", 0, 1, "1"), 0, "v").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            put(&mut all, silence("nope", 0, 1, "1"), 0, "v").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         let none = Silence { matchers: vec![Matcher::equal("a", "")], ..silence("", 0, 9, "1") };
-        assert!(put(&mut all, none, 0, "v").unwrap_err().to_string().contains("must not match the empty string"));
+        assert!(
+            put(&mut all, none, 0, "v").unwrap_err().to_string().contains("must not match the empty string")
+        );
         let gone = all.expire("w", 60_000).unwrap().unwrap();
         assert_eq!((gone.starts_at_ms, gone.ends_at_ms), (40_000, 60_000));
         all.restore(gone);

@@ -2,8 +2,7 @@
 //!
 //! Layout (`docs/format-alertmanager.md`): an 8-byte head, then records `len crc kind payload`. Changes are appended;
 //! when the file has grown to several times what is alive, it is written anew beside the old one and renamed over it.
-//! A record that was written in part (a crash) ends the file: it is cut off there, and what was cut is kept aside when
-//! it is more than one torn record.
+//! A record that was written in part (a crash) ends the file: it is cut off there, and what was cut is kept aside.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -76,6 +75,13 @@ impl Log {
         Self { path: None, file: None, len_bytes: 0, broken: false }
     }
 
+    /// A log whose flush has failed.
+    #[cfg(test)]
+    pub(crate) fn broken(dir: &Path) -> Self {
+        let (log, _) = Self::open(dir).unwrap();
+        Self { broken: true, ..log }
+    }
+
     /// Opens the log in `dir` (made where missing) and reads what it holds.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Vec<Record>), Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::storage("create", dir, &e))?;
@@ -90,7 +96,9 @@ impl Log {
             .map_err(|e| fail("open", &e))?;
         let size = file.metadata().map_err(|e| fail("inspect", &e))?.len();
         if size > MAX_FILE_BYTES {
-            let e = std::io::Error::other(format!("{size} bytes are more than the {MAX_FILE_BYTES} that are read"));
+            let e = std::io::Error::other(format!(
+                "{size} bytes are more than the {MAX_FILE_BYTES} that are read"
+            ));
             return Err(fail("read", &e));
         }
         let mut bytes = Vec::new();
@@ -131,7 +139,8 @@ impl Log {
         }
         if let Err(e) = file.write_all(&bytes) {
             // A part may have been written: cut it off, or what follows could not be read.
-            let undone = file.set_len(self.len_bytes).and_then(|()| file.seek(SeekFrom::Start(self.len_bytes)));
+            let undone =
+                file.set_len(self.len_bytes).and_then(|()| file.seek(SeekFrom::Start(self.len_bytes)));
             self.broken = undone.is_err();
             return Err(Error::storage("write", path, &e));
         }
@@ -147,7 +156,8 @@ impl Log {
 
     /// Whether the file is worth writing anew for about `live` records.
     pub(crate) fn wants_compaction(&self, live_bytes: u64) -> bool {
-        self.file.is_some() && self.len_bytes > COMPACT_FLOOR_BYTES.max(live_bytes.saturating_mul(COMPACT_FACTOR))
+        self.file.is_some()
+            && self.len_bytes > COMPACT_FLOOR_BYTES.max(live_bytes.saturating_mul(COMPACT_FACTOR))
     }
 
     /// Writes the file anew with these records only.
@@ -232,16 +242,22 @@ fn decode(bytes: &[u8]) -> Option<(Option<Record>, usize)> {
     Some((record, HEAD + len))
 }
 
+/// What cannot be read is kept in a file of its own: most often it is one record written in part, but a damaged length
+/// looks the same, and whole records may follow it.
 fn keep_aside(path: &Path, tail: &[u8]) {
     let declared = tail.get(..4).and_then(|l| l.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
-    if tail.len() < HEAD + declared {
-        tracing::warn!(file = %path.display(), bytes = tail.len(), "a record was written in part and is dropped");
-        return;
-    }
+    let torn = tail.len() < HEAD + declared && declared <= MAX_RECORD_BYTES;
     let aside = path.with_extension("log.damaged");
     match std::fs::write(&aside, tail) {
-        Ok(()) => tracing::error!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the state file is damaged; what follows the damage is set aside"),
-        Err(e) => tracing::error!(file = %path.display(), bytes = tail.len(), error = %e, "the state file is damaged, and what follows the damage could not be set aside"),
+        Ok(()) if torn => {
+            tracing::warn!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the last record was written in part and is dropped");
+        }
+        Ok(()) => {
+            tracing::error!(file = %path.display(), kept = %aside.display(), bytes = tail.len(), "the state file is damaged; what follows the damage is set aside");
+        }
+        Err(e) => {
+            tracing::error!(file = %path.display(), bytes = tail.len(), error = %e, "the state file is damaged, and what follows the damage could not be set aside");
+        }
     }
 }
 
@@ -319,5 +335,13 @@ mod tests {
         log.append(&[gone(8)], Sync::System).unwrap();
         drop(log);
         assert_eq!(Log::open(dir.path()).unwrap().1.len(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decodes_anything_without_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
+            let (_, used) = decode_all(&bytes);
+            proptest::prop_assert!(used <= bytes.len());
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Whole notifications over loopback: webhook, Slack and e-mail, with the state surviving a restart.
+#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,17 +62,20 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
     s.receive(&[alert("A", true)]).unwrap();
     let got = next(&mut rx).await;
     let fingerprint = got["alerts"][0]["fingerprint"].clone();
-    assert_eq!(got, json!({
-        "receiver": "w", "status": "firing", "notification_reason": "first notification",
-        "alerts": [{
-            "status": "firing", "labels": {"alertname": "A", "severity": "critical"},
-            "annotations": {"summary": "CPU <b>high</b>"}, "startsAt": "2023-11-14T22:13:20Z",
-            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prom/graph", "fingerprint": fingerprint,
-        }],
-        "groupLabels": {"alertname": "A"}, "commonLabels": {"alertname": "A", "severity": "critical"},
-        "commonAnnotations": {"summary": "CPU <b>high</b>"}, "routeLabels": {"team": "A"},
-        "externalURL": "http://am:9093", "version": "4", "groupKey": "{}:{alertname=\"A\"}", "truncatedAlerts": 0,
-    }));
+    assert_eq!(
+        got,
+        json!({
+            "receiver": "w", "status": "firing", "notification_reason": "first notification",
+            "alerts": [{
+                "status": "firing", "labels": {"alertname": "A", "severity": "critical"},
+                "annotations": {"summary": "CPU <b>high</b>"}, "startsAt": "2023-11-14T22:13:20Z",
+                "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prom/graph", "fingerprint": fingerprint,
+            }],
+            "groupLabels": {"alertname": "A"}, "commonLabels": {"alertname": "A", "severity": "critical"},
+            "commonAnnotations": {"summary": "CPU <b>high</b>"}, "routeLabels": {"team": "{{ .GroupLabels.alertname }}"},
+            "externalURL": "http://am:9093", "version": "4", "groupKey": "{}:{alertname=\"A\"}", "truncatedAlerts": 0,
+        })
+    );
     // The entry is on the disk once the provider has accepted: give the reply the time to arrive, then die.
     while s.stats().notifications.is_empty() || s.stats().state_bytes < 300 {
         tokio::task::yield_now().await;
@@ -91,7 +95,10 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
     assert!(rx.try_recv().is_err(), "and not sent again");
     s.receive(&[alert("A", false)]).unwrap();
     let got = next(&mut rx).await;
-    assert_eq!((&got["status"], &got["notification_reason"]), (&json!("resolved"), &json!("all alerts resolved")));
+    assert_eq!(
+        (&got["status"], &got["notification_reason"]),
+        (&json!("resolved"), &json!("all alerts resolved"))
+    );
     s.stop();
     run.await.unwrap();
 }
@@ -100,20 +107,23 @@ async fn webhook_gets_version_4_and_a_restart_does_not_repeat_it() {
 async fn slack_gets_an_attachment() {
     let (url, mut rx) = sink().await;
     let config = format!(
-        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
+        "global: {{slack_api_url: '{url}/x'}}\nroute: {{receiver: s, group_by: [alertname], group_wait: 0s, labels: {{team: 'x{{{{ .GroupLabels.alertname }}}}'}}}}\nreceivers: [{{name: s, slack_configs: [{{channel: '#a', text: 'n={{{{ len .Alerts }}}} {{{{ routeLabels `team` }}}}', fields: [{{title: T, value: '{{{{ .Status }}}}'}}]}}]}}]\n"
     );
     let s = service(&config, None);
     let run = tokio::spawn(Arc::clone(&s).run());
     s.receive(&[alert("A", true)]).unwrap();
     let link = "http://am:9093/#/alerts?receiver=s";
-    assert_eq!(next(&mut rx).await, json!({
-        "channel": "#a", "username": "Alertmanager",
-        "attachments": [{
-            "title": "[FIRING:1] A (critical)", "title_link": link, "text": "n=1",
-            "fallback": format!("[FIRING:1] A (critical) | {link}"), "color": "danger",
-            "mrkdwn_in": ["fallback", "pretext", "text"], "fields": [{"title": "T", "value": "firing", "short": false}],
-        }],
-    }));
+    assert_eq!(
+        next(&mut rx).await,
+        json!({
+            "channel": "#a", "username": "Alertmanager",
+            "attachments": [{
+                "title": "[FIRING:1] A (critical)", "title_link": link, "text": "n=1 xA",
+                "fallback": format!("[FIRING:1] A (critical) | {link}"), "color": "danger",
+                "mrkdwn_in": ["fallback", "pretext", "text"], "fields": [{"title": "T", "value": "firing", "short": false}],
+            }],
+        })
+    );
     s.stop();
     run.await.unwrap();
 }
@@ -199,7 +209,9 @@ async fn require_tls_refuses_a_plain_server_and_other_integrations_say_so() {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
             let stats = s.stats();
-            if stats.requests_failed.contains_key("email") && stats.notifications_failed.contains_key(&("pagerduty", "other")) {
+            if stats.requests_failed.contains_key("email")
+                && stats.notifications_failed.contains_key(&("pagerduty", "other"))
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

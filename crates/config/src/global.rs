@@ -43,7 +43,7 @@ section! {
         /// Which names are allowed.
         metric_name_validation_scheme: ValidationScheme = ValidationScheme::Utf8, "metric_name_validation_scheme" omit;
         /// How names beyond the legacy set are asked for; `None`: from the validation scheme.
-        metric_name_escaping_scheme: Option<EscapingScheme> = None, "metric_name_escaping_scheme" omit;
+        metric_name_escaping_scheme: Option<EscapingScheme> = Some(EscapingScheme::AllowUtf8), "metric_name_escaping_scheme" omit;
         /// Whether native histograms are scraped.
         scrape_native_histograms: Option<bool> = Some(false), "scrape_native_histograms" omit;
         /// Whether classic histograms become native ones.
@@ -203,10 +203,12 @@ impl GlobalConfig {
         if let Some(text) = protocols_problem(&self.scrape_protocols, written && !unread) {
             cx.error(map.place_of("scrape_protocols"), format!("{text} for global config"));
         }
-        self.metric_name_escaping_scheme.get_or_insert(match self.metric_name_validation_scheme {
-            ValidationScheme::Utf8 => EscapingScheme::AllowUtf8,
-            ValidationScheme::Legacy => EscapingScheme::Underscores,
-        });
+        if !map.has("metric_name_escaping_scheme") {
+            self.metric_name_escaping_scheme = Some(match self.metric_name_validation_scheme {
+                ValidationScheme::Utf8 => EscapingScheme::AllowUtf8,
+                ValidationScheme::Legacy => EscapingScheme::Underscores,
+            });
+        }
     }
 
     /// Replaces `$VAR` and `${VAR}` in external labels by what `env` gives; `$$` is a dollar sign.

@@ -1,5 +1,6 @@
 //! Users and their passwords, in SQLite beside the sessions.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use argon2::Argon2;
@@ -66,7 +67,8 @@ impl Database {
     ) -> Result<Self, Error> {
         let what =
             |e: std::io::Error| Error::new(ErrorKind::Database, format!("create {}: {e}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(what)?;
+        // Hashes of passwords and sessions are nobody else's business.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(what)?;
         let db = Connection::open(dir.join("dashboards.db"))?;
         // A user who has changed the password must not find the old one after a power cut.
         db.execute_batch(

@@ -1,4 +1,5 @@
 //! The router from outside: who gets in, what they see, what passes to the data source.
+#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
 use std::sync::Arc;
 

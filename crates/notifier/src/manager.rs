@@ -137,10 +137,10 @@ impl Manager {
                     }
                 }
             }
-            kept.into_iter().for_each(discard);
+            kept.into_iter().for_each(|r| discard(&r));
             state.sets.push(Set { config: entry.clone(), queues, dropped });
         }
-        old.into_iter().flat_map(|s| s.queues).for_each(discard);
+        old.into_iter().flat_map(|s| s.queues).for_each(|r| discard(&r));
         state.external_labels = config.global.external_labels.clone();
         state.relabel.clone_from(&config.alerting.alert_relabel_configs);
         state.scheme = Some(scheme);
@@ -197,7 +197,7 @@ impl Manager {
     }
 }
 
-fn discard(running: Running) {
+fn discard(running: &Running) {
     // The task ends by itself; it holds nothing that others wait for.
     running.stop.send_replace(Stop::Now);
 }

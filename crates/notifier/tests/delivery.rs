@@ -1,4 +1,5 @@
 //! Alerts against a loopback HTTP sink, and against an Alertmanager in this process.
+#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

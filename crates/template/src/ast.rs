@@ -91,9 +91,8 @@ pub(crate) enum ExprKind {
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = |f: &mut fmt::Formatter<'_>, names: &[String]| {
-            names.iter().try_for_each(|n| write!(f, ".{n}"))
-        };
+        let fields =
+            |f: &mut fmt::Formatter<'_>, names: &[String]| names.iter().try_for_each(|n| write!(f, ".{n}"));
         match &self.kind {
             ExprKind::Dot => f.write_str("."),
             ExprKind::Nil => f.write_str("nil"),

@@ -6,8 +6,8 @@ use crate::gofmt;
 use crate::value::{CallResult, Value};
 
 const NAMES: [&str; 19] = [
-    "and", "or", "not", "call", "html", "index", "slice", "js", "len", "print", "printf", "println", "urlquery",
-    "eq", "ge", "gt", "le", "lt", "ne",
+    "and", "or", "not", "call", "html", "index", "slice", "js", "len", "print", "printf", "println",
+    "urlquery", "eq", "ge", "gt", "le", "lt", "ne",
 ];
 
 /// Whether `name` is a built-in function.
@@ -72,10 +72,9 @@ fn length(value: &Value) -> CallResult {
 
 fn position(index: &Value, len: usize) -> Result<usize, String> {
     match index {
-        Value::Int(i) => usize::try_from(*i)
-            .ok()
-            .filter(|&i| i < len)
-            .ok_or_else(|| format!("index out of range: {i}")),
+        Value::Int(i) => {
+            usize::try_from(*i).ok().filter(|&i| i < len).ok_or_else(|| format!("index out of range: {i}"))
+        }
         Value::Nil => Err("cannot index slice/array with nil".to_owned()),
         v => Err(format!("cannot index slice/array with type {}", v.type_name())),
     }
@@ -91,9 +90,7 @@ fn index(args: &[Value]) -> CallResult {
             Value::List(list) => list[position(index, list.len())?].clone(),
             Value::Str(s) => Value::Int(i64::from(s.as_bytes()[position(index, s.len())?])),
             Value::Map(map) => match index {
-                Value::Str(key) => {
-                    map.entries.get(key.as_ref()).cloned().unwrap_or_else(|| map.zero.clone())
-                }
+                Value::Str(key) => map.entries.get(key.as_ref()).cloned().unwrap_or_else(|| map.zero.clone()),
                 Value::Nil => return Err("value is nil; should be of type string".to_owned()),
                 v => return Err(format!("value has type {}; should be string", v.type_name())),
             },

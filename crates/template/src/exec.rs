@@ -182,6 +182,8 @@ impl<'r, 'f> Run<'r, 'f> {
         let mut ran = false;
         let mut flow = Flow::On;
         let iterate = |run: &mut Self, frame: &mut Frame<'r>, key: Value, item: &Value| {
+            // An empty body has no nodes that would count.
+            run.step(frame)?;
             let pipe = &branch.pipe;
             match (pipe.variables.as_slice(), pipe.assigns) {
                 ([one], true) => set_variable(frame, one, item.clone()),

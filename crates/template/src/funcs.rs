@@ -83,9 +83,14 @@ pub fn float_arg(value: &Value) -> Result<f64, String> {
         Value::Float(f) => Ok(*f),
         Value::Int(i) => Ok(*i as f64),
         Value::Duration(ns) => Ok(*ns as f64 / 1e9),
-        Value::Str(s) => model::float::parse_go_float(s).filter(|f| f.is_finite() || !s.contains(|c: char| c.is_ascii_digit()))
+        Value::Str(s) => model::float::parse_go_float(s)
+            .filter(|f| f.is_finite() || !s.contains(|c: char| c.is_ascii_digit()))
             .ok_or_else(|| {
-                let why = if model::float::parse_go_float(s).is_some() { "value out of range" } else { "invalid syntax" };
+                let why = if model::float::parse_go_float(s).is_some() {
+                    "value out of range"
+                } else {
+                    "invalid syntax"
+                };
                 format!("strconv.ParseFloat: parsing {}: {why}", model::float::go_quote(s))
             }),
         v => Err(format!("can't convert {} to float", v.type_name())),

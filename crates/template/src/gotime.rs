@@ -29,9 +29,44 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 
 /// Longest first among those with a common head, so that the first hit is Go's.
 const ELEMENTS: [&str; 38] = [
-    "January", "Jan", "Monday", "Mon", "MST", "2006", "Z070000", "Z07:00:00", "Z0700", "Z07:00", "Z07",
-    "-070000", "-07:00:00", "-0700", "-07:00", "-07", "002", "__2", "01", "02", "03", "04", "05", "06", "_2",
-    "15", "PM", "pm", ".0", ",0", ".9", ",9", "1", "2", "3", "4", "5", "",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "2006",
+    "Z070000",
+    "Z07:00:00",
+    "Z0700",
+    "Z07:00",
+    "Z07",
+    "-070000",
+    "-07:00:00",
+    "-0700",
+    "-07:00",
+    "-07",
+    "002",
+    "__2",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "_2",
+    "15",
+    "PM",
+    "pm",
+    ".0",
+    ",0",
+    ".9",
+    ",9",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "",
 ];
 
 /// The layout's next element: what is before it, the element with its whole length (fractions run on), the rest.
@@ -354,9 +389,7 @@ impl Parsed {
 /// Go's zero time.
 #[must_use]
 pub(crate) fn zero() -> Zoned {
-    DateTime::constant(1, 1, 1, 0, 0, 0, 0)
-        .to_zoned(TimeZone::UTC)
-        .expect("within jiff's range of years")
+    DateTime::constant(1, 1, 1, 0, 0, 0, 0).to_zoned(TimeZone::UTC).expect("within jiff's range of years")
 }
 
 /// A time in UTC from milliseconds since the Unix epoch; years beyond ±9999 give Go's zero time.
@@ -455,7 +488,9 @@ pub(crate) fn duration_method(ns: i64, name: &str, args: &[Value]) -> Option<Res
         "Nanoseconds" => Ok(Value::Int(ns)),
         "String" => Ok(Value::str(duration_text(ns))),
         "Abs" => Ok(Value::Duration(ns.saturating_abs())),
-        "Truncate" => duration_arg(args).map(|unit| Value::Duration(if unit > 0 { ns - ns % unit } else { ns })),
+        "Truncate" => {
+            duration_arg(args).map(|unit| Value::Duration(if unit > 0 { ns - ns % unit } else { ns }))
+        }
         "Round" => duration_arg(args).map(|unit| {
             if unit <= 0 {
                 return Value::Duration(ns);

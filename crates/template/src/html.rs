@@ -519,8 +519,8 @@ fn percent_encode(text: &str, keep: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(text.len());
     for (i, &b) in bytes.iter().enumerate() {
-        let escape = b == b'%'
-            && bytes.get(i + 1..i + 3).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
+        let escape =
+            b == b'%' && bytes.get(i + 1..i + 3).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
         if b.is_ascii_alphanumeric()
             || b"-._~".contains(&b)
             || (keep && (escape || b"!#$&*+,/:;=?@[]".contains(&b)))

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Declare,
     Assign,
     Comma,
+    /// A printable ASCII character that means nothing here; the parser names it.
+    Stray,
     LeftParen,
     RightParen,
     Eof,
@@ -223,6 +225,7 @@ impl<'t> Lexer<'_, 't> {
                     self.number(start)?;
                 }
                 c if is_alphanumeric(c) => self.identifier(start)?,
+                c if c.is_ascii_graphic() => self.emit(Kind::Stray, start),
                 c => {
                     return Err(self.error(start, &format!("unrecognized character in action: {}", rune(c))));
                 }
@@ -265,11 +268,8 @@ impl<'t> Lexer<'_, 't> {
         let mut chars = self.rest().char_indices();
         while let Some((i, c)) = chars.next() {
             match c {
-                '\\' => {
-                    if chars.next().is_none_or(|(_, c)| c == '\n') {
-                        break;
-                    }
-                }
+                '\\' if chars.next().is_none_or(|(_, c)| c == '\n') => break,
+                '\\' => {}
                 '\n' => break,
                 c if c == quote => {
                     self.at += i + 1;
@@ -324,7 +324,9 @@ impl<'t> Lexer<'_, 't> {
         let rest = self.rest();
         match rest.chars().next() {
             None => true,
-            Some(c) => is_space(c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || rest.starts_with("}}"),
+            Some(c) => {
+                is_space(c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || rest.starts_with("}}")
+            }
         }
     }
 

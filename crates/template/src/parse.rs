@@ -483,9 +483,7 @@ impl<'a> Parser<'a> {
         match float {
             Some(f) if text.contains(['.', 'e', 'E', 'p', 'P']) => Ok(ExprKind::Float(f, text.to_owned())),
             Some(_) => Err(self.fail(token.pos, &format!("integer overflow: {}", go_quote(text)))),
-            None => {
-                Err(self.fail(token.pos, &format!("illegal number syntax: {}", go_quote(text))))
-            }
+            None => Err(self.fail(token.pos, &format!("illegal number syntax: {}", go_quote(text)))),
         }
     }
 }

@@ -177,7 +177,8 @@ fn functions<'f>(
 fn vectors<'f>(f: &mut Funcs<'f>, query: &'f dyn Fn(&str) -> Result<Vec<QuerySample>, String>) {
     f.add("query", 1, move |a| {
         let samples = query(string_arg(a, 0)?)?;
-        let sample = |s: QuerySample| Value::object(Sample { labels: Value::labels(&s.labels), value: s.value });
+        let sample =
+            |s: QuerySample| Value::object(Sample { labels: Value::labels(&s.labels), value: s.value });
         Ok(Value::list(samples.into_iter().map(sample).collect()))
     });
     f.add("first", 1, |a| {
@@ -206,9 +207,7 @@ fn vectors<'f>(f: &mut Funcs<'f>, query: &'f dyn Fn(&str) -> Result<Vec<QuerySam
         Ok(Value::any_map(a.iter().enumerate().map(|(i, v)| (format!("arg{i}"), v.clone())).collect()))
     });
     // Console templates escape HTML; in a rule's text there is nothing to escape.
-    f.add("safeHtml", 1, |a| {
-        Ok(Value::Safe(crate::value::Safe::Html, string_arg(a, 0)?.into()))
-    });
+    f.add("safeHtml", 1, |a| Ok(Value::Safe(crate::value::Safe::Html, string_arg(a, 0)?.into())));
 }
 
 fn strings(f: &mut Funcs<'_>) {
@@ -220,8 +219,12 @@ fn strings(f: &mut Funcs<'_>) {
         let re = funcs::regex(string_arg(a, 0)?)?;
         Ok(re.replace_all(string_arg(a, 2)?, string_arg(a, 1)?).into_owned().into())
     });
-    f.add("graphLink", 1, |a| Ok(format!("/graph?g0.expr={}&g0.tab=0", query_escape(string_arg(a, 0)?)).into()));
-    f.add("tableLink", 1, |a| Ok(format!("/graph?g0.expr={}&g0.tab=1", query_escape(string_arg(a, 0)?)).into()));
+    f.add("graphLink", 1, |a| {
+        Ok(format!("/graph?g0.expr={}&g0.tab=0", query_escape(string_arg(a, 0)?)).into())
+    });
+    f.add("tableLink", 1, |a| {
+        Ok(format!("/graph?g0.expr={}&g0.tab=1", query_escape(string_arg(a, 0)?)).into())
+    });
     f.add("urlQueryEscape", 1, |a| Ok(query_escape(string_arg(a, 0)?).into()));
     f.add("stripPort", 1, |a| {
         let text = string_arg(a, 0)?;
@@ -280,7 +283,9 @@ fn numbers(f: &mut Funcs<'_>) {
         Ok(format!("{}{prefix}", format_g_precision(v, 4)).into())
     });
     f.add("humanizeDuration", 1, |a| funcs::humanize_duration(&a[0]).map(Value::from));
-    f.add("humanizePercentage", 1, |a| Ok(format!("{}%", format_g_precision(float_arg(&a[0])? * 100.0, 4)).into()));
+    f.add("humanizePercentage", 1, |a| {
+        Ok(format!("{}%", format_g_precision(float_arg(&a[0])? * 100.0, 4)).into())
+    });
     f.add("humanizeTimestamp", 1, |a| {
         let v = float_arg(&a[0])?;
         if !v.is_finite() {
@@ -309,9 +314,7 @@ fn time_of(seconds: f64) -> CallResult {
     let nanos = seconds * 1e9;
     if nanos > i64::MAX as f64 || nanos < i64::MIN as f64 {
         let v = model::float::format_g(seconds);
-        return Err(format!(
-            "{v} cannot be represented as a nanoseconds timestamp since it overflows int64"
-        ));
+        return Err(format!("{v} cannot be represented as a nanoseconds timestamp since it overflows int64"));
     }
     Ok(crate::time::from_ms(nanos as i64 / 1_000_000))
 }

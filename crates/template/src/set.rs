@@ -47,13 +47,7 @@ impl Templates {
     ///
     /// # Errors
     /// When there is none, or it fails while it runs, with Go's text.
-    pub fn execute(
-        &self,
-        name: &str,
-        data: &Value,
-        funcs: &Funcs<'_>,
-        mode: Mode,
-    ) -> Result<String, Error> {
+    pub fn execute(&self, name: &str, data: &Value, funcs: &Funcs<'_>, mode: Mode) -> Result<String, Error> {
         let Some(tree) = self.tree(name) else {
             let name = model::float::go_quote(name);
             return Err(Error::new(ErrorKind::Exec, format!("template: no template {name} in the set")));

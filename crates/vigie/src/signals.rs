@@ -9,7 +9,7 @@ use web::server::Shutdown;
 ///
 /// # Errors
 /// When a handler cannot be installed.
-pub fn listen(shutdown: Shutdown, reloads: Vec<mpsc::Sender<ReloadRequest>>) -> std::io::Result<()> {
+pub(crate) fn listen(shutdown: Shutdown, reloads: Vec<mpsc::Sender<ReloadRequest>>) -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;

@@ -39,8 +39,9 @@ impl std::fmt::Debug for ApiOptions {
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        let version = ["version", "revision", "branch", "buildUser", "buildDate", "goVersion"]
-            .map(|k| (k.to_owned(), if k == "version" { env!("CARGO_PKG_VERSION").to_owned() } else { String::new() }));
+        let version = ["version", "revision", "branch", "buildUser", "buildDate", "goVersion"].map(|k| {
+            (k.to_owned(), if k == "version" { env!("CARGO_PKG_VERSION").to_owned() } else { String::new() })
+        });
         Self {
             reload: Arc::new(|| Err("reloading is not set up".to_owned())),
             metrics: Arc::new(String::new),
@@ -81,13 +82,16 @@ async fn reload(State(app): State<App>) -> Response {
     let reload = Arc::clone(&app.options.reload);
     match tokio::task::spawn_blocking(move || reload()).await {
         Ok(Ok(())) => StatusCode::OK.into_response(),
-        Ok(Err(e)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {e}\n")).into_response(),
+        Ok(Err(e)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {e}\n")).into_response()
+        }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed to reload config\n").into_response(),
     }
 }
 
 async fn metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.options.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.options.metrics)())
+        .into_response()
 }
 
 /// A JSON reply with the headers that every API reply has.
@@ -102,7 +106,9 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Response {
 
 /// The query's parameters in order; a name may come several times.
 fn query(raw: Option<&str>) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(raw.unwrap_or("").as_bytes()).map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
+    url::form_urlencoded::parse(raw.unwrap_or("").as_bytes())
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
 }
 
 fn values<'q>(query: &'q [(String, String)], name: &str) -> Vec<&'q str> {

@@ -50,9 +50,9 @@ impl AlertFilter {
     pub(super) fn parse(query: &[(String, String)]) -> Result<Self, String> {
         let receiver = match values(query, "receiver").last() {
             None | Some(&"") => None,
-            Some(text) => Some(
-                model::anchored(text).map_err(|e| format!("failed to parse receiver param: {e}"))?,
-            ),
+            Some(text) => {
+                Some(model::anchored(text).map_err(|e| format!("failed to parse receiver param: {e}"))?)
+            }
         };
         Ok(Self {
             active: flag(query, "active", true)?,
@@ -72,7 +72,9 @@ impl AlertFilter {
         }
         self.receiver_matchers.is_empty()
             || core.receiver(name).is_some_and(|r| {
-                self.receiver_matchers.iter().all(|m| m.matches(r.labels.get(&m.name).map_or("", String::as_str)))
+                self.receiver_matchers
+                    .iter()
+                    .all(|m| m.matches(r.labels.get(&m.name).map_or("", String::as_str)))
             })
     }
 
@@ -92,7 +94,7 @@ pub(super) fn parse_matchers(filters: &[&str]) -> Result<Vec<Matcher>, String> {
 
 /// The alerts that have not ended, by fingerprint, with all that is known about them.
 pub(super) fn shown_alerts(core: &Core, now_ms: TimestampMs) -> Vec<Shown> {
-    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, core.alerts.values(), now_ms);
+    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, &core.alerts.values(), now_ms);
     let mut muted: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     for group in core.groups.values().filter(|g| !g.muted_by.is_empty()) {
         for fingerprint in group.alerts.keys() {
@@ -222,7 +224,8 @@ fn time(text: Option<&str>) -> Result<Option<TimestampMs>, String> {
 
 /// Reads an array of alerts.
 pub(super) fn read_alerts(body: &[u8]) -> Result<Vec<PostAlert>, String> {
-    let list: Vec<AlertBody> = serde_json::from_slice(body).map_err(|e| format!("parsing alerts body from \"\" failed, because {e}"))?;
+    let list: Vec<AlertBody> = serde_json::from_slice(body)
+        .map_err(|e| format!("parsing alerts body from \"\" failed, because {e}"))?;
     list.into_iter()
         .map(|a| {
             Ok(PostAlert {
@@ -263,7 +266,8 @@ struct SilenceBody {
 
 /// Reads a silence. The outer error is for a body that is no silence at all, the inner one for a silence that is wrong.
 pub(super) fn read_silence(body: &[u8], now_ms: TimestampMs) -> Result<Result<Silence, Error>, String> {
-    let body: SilenceBody = serde_json::from_slice(body).map_err(|e| format!("parsing silence body from \"\" failed, because {e}"))?;
+    let body: SilenceBody = serde_json::from_slice(body)
+        .map_err(|e| format!("parsing silence body from \"\" failed, because {e}"))?;
     let starts = time(Some(&body.starts_at))?;
     let ends = time(Some(&body.ends_at))?;
     let convert = || {

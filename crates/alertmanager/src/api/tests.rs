@@ -46,29 +46,45 @@ async fn alerts_come_back_as_upstream_shows_them() {
         {"labels": {"alertname": "B", "team": "ops"}, "startsAt": "2023-11-14T22:00:00Z", "endsAt": "2023-11-14T21:00:00Z"},
     ]);
     let (status, body) = call(&s, Method::POST, "/api/v2/alerts", Some(alerts)).await;
-    assert_eq!((status, body), (400, json!("at least one label pair required\nstart time must be before end time")));
+    assert_eq!(
+        (status, body),
+        (400, json!("at least one label pair required\nstart time must be before end time"))
+    );
     let (status, body) = call(&s, Method::GET, "/api/v2/alerts?filter=severity%3Dcritical", None).await;
     assert_eq!(status, 200);
     let fingerprint = body[0]["fingerprint"].clone();
-    assert_eq!(body, json!([{
-        "annotations": {"s": "t"}, "endsAt": "2023-11-14T22:18:20.000Z", "fingerprint": fingerprint,
-        "receivers": [{"name": "web"}], "startsAt": "2023-11-14T22:00:00.000Z",
-        "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"},
-        "updatedAt": "2023-11-14T22:13:20.000Z", "generatorURL": "http://g",
-        "labels": {"alertname": "A", "severity": "critical"},
-    }]));
+    assert_eq!(
+        body,
+        json!([{
+            "annotations": {"s": "t"}, "endsAt": "2023-11-14T22:18:20.000Z", "fingerprint": fingerprint,
+            "receivers": [{"name": "web"}], "startsAt": "2023-11-14T22:00:00.000Z",
+            "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"},
+            "updatedAt": "2023-11-14T22:13:20.000Z", "generatorURL": "http://g",
+            "labels": {"alertname": "A", "severity": "critical"},
+        }])
+    );
     let (_, body) = call(&s, Method::GET, "/api/v2/alerts?filter=severity%3Dwarning", None).await;
     assert_eq!(body[0]["status"]["inhibitedBy"], json!([fingerprint]));
     assert_eq!(body[0]["status"]["state"], "suppressed");
-    assert_eq!(call(&s, Method::GET, "/api/v2/alerts?inhibited=false", None).await.1.as_array().unwrap().len(), 1);
+    assert_eq!(
+        call(&s, Method::GET, "/api/v2/alerts?inhibited=false", None).await.1.as_array().unwrap().len(),
+        1
+    );
     assert_eq!(call(&s, Method::GET, "/api/v2/alerts?receiver=we", None).await.1, json!([]));
     let (_, groups) = call(&s, Method::GET, "/api/v2/alerts/groups", None).await;
-    assert_eq!((groups[0]["labels"].clone(), groups[0]["receiver"].clone()), (json!({"alertname": "A"}), json!({"name": "web"})));
+    assert_eq!(
+        (groups[0]["labels"].clone(), groups[0]["receiver"].clone()),
+        (json!({"alertname": "A"}), json!({"name": "web"}))
+    );
     assert_eq!(groups[0]["alerts"].as_array().unwrap().len(), 2);
     assert_eq!(call(&s, Method::GET, "/api/v2/alerts?filter=x", None).await.0, 400);
     let (_, v1) = call(&s, Method::GET, "/api/v1/alerts?filter=severity=%22critical%22", None).await;
-    assert_eq!((v1["status"].clone(), v1["data"][0]["receivers"].clone()), (json!("success"), json!(["web"])));
-    let (status, v1) = call(&s, Method::POST, "/api/v1/alerts", Some(json!([{"labels": {"alertname": "C"}}]))).await;
+    assert_eq!(
+        (v1["status"].clone(), v1["data"][0]["receivers"].clone()),
+        (json!("success"), json!(["web"]))
+    );
+    let (status, v1) =
+        call(&s, Method::POST, "/api/v1/alerts", Some(json!([{"labels": {"alertname": "C"}}]))).await;
     assert_eq!((status, v1), (200, json!({"status": "success"})));
     assert_eq!(s.stats().alerts_firing, 3);
 }
@@ -77,14 +93,19 @@ async fn alerts_come_back_as_upstream_shows_them() {
 async fn silences_live_and_end() {
     let s = service();
     call(&s, Method::POST, "/api/v2/alerts", Some(json!([{"labels": {"alertname": "A"}}]))).await;
-    let silence = |start: &str, end: &str| json!({
-        "matchers": [{"name": "alertname", "value": "A|B", "isRegex": true}],
-        "startsAt": start, "endsAt": end, "createdBy": "me", "comment": "why",
-    });
+    let silence = |start: &str, end: &str| {
+        json!({
+            "matchers": [{"name": "alertname", "value": "A|B", "isRegex": true}],
+            "startsAt": start, "endsAt": end, "createdBy": "me", "comment": "why",
+        })
+    };
     let (day, later) = ("2023-11-14T22:00:00Z", "2023-11-15T22:00:00Z");
     for (body, text) in [
         (silence(later, day), "Failed to create silence: start time must be before end time"),
-        (silence("2022-01-01T00:00:00Z", "2022-01-02T00:00:00Z"), "Failed to create silence: end time can't be in the past"),
+        (
+            silence("2022-01-01T00:00:00Z", "2022-01-02T00:00:00Z"),
+            "Failed to create silence: end time can't be in the past",
+        ),
     ] {
         assert_eq!(call(&s, Method::POST, "/api/v2/silences", Some(body)).await, (400, json!(text)));
     }
@@ -92,11 +113,14 @@ async fn silences_live_and_end() {
     assert_eq!(status, 200);
     let id = body["silenceID"].as_str().unwrap().to_owned();
     let (_, got) = call(&s, Method::GET, &format!("/api/v2/silence/{id}"), None).await;
-    assert_eq!(got, json!({
-        "id": id, "status": {"state": "active"}, "updatedAt": "2023-11-14T22:13:20.000Z", "comment": "why", "createdBy": "me",
-        "endsAt": "2023-11-15T22:00:00.000Z", "startsAt": "2023-11-14T22:13:20.000Z",
-        "matchers": [{"isEqual": true, "isRegex": true, "name": "alertname", "value": "A|B"}],
-    }));
+    assert_eq!(
+        got,
+        json!({
+            "id": id, "status": {"state": "active"}, "updatedAt": "2023-11-14T22:13:20.000Z", "comment": "why", "createdBy": "me",
+            "endsAt": "2023-11-15T22:00:00.000Z", "startsAt": "2023-11-14T22:13:20.000Z",
+            "matchers": [{"isEqual": true, "isRegex": true, "name": "alertname", "value": "A|B"}],
+        })
+    );
     let (_, alerts) = call(&s, Method::GET, "/api/v2/alerts", None).await;
     assert_eq!(alerts[0]["status"]["silencedBy"], json!([id]));
     assert_eq!(call(&s, Method::DELETE, &format!("/api/v2/silence/{id}"), None).await.0, 200);
@@ -114,9 +138,15 @@ async fn status_hides_secrets_and_the_rest_answers() {
     let s = service();
     let (_, status) = call(&s, Method::GET, "/api/v2/status", None).await;
     let shown = status["config"]["original"].as_str().unwrap();
-    assert!(shown.contains("<secret>") && !shown.contains("127.0.0.1:1") && shown.contains("resolve_timeout: 5m"), "{shown}");
+    assert!(
+        shown.contains("<secret>") && !shown.contains("127.0.0.1:1") && shown.contains("resolve_timeout: 5m"),
+        "{shown}"
+    );
     let (_, receivers) = call(&s, Method::GET, "/api/v2/receivers", None).await;
-    assert_eq!(receivers, json!([{"name": "web", "labels": {"name": "web"}}, {"name": "ops", "labels": {"name": "ops"}}]));
+    assert_eq!(
+        receivers,
+        json!([{"name": "web", "labels": {"name": "web"}}, {"name": "ops", "labels": {"name": "ops"}}])
+    );
     assert_eq!(call(&s, Method::GET, "/-/healthy", None).await, (200, json!("OK")));
     assert_eq!(call(&s, Method::POST, "/-/reload", None).await.0, 500);
     assert!(call(&s, Method::GET, "/", None).await.1.as_str().unwrap().contains("<!DOCTYPE html>"));

@@ -126,7 +126,10 @@ async fn silence(State(app): State<App>, Path(id): Path<String>) -> Response {
     let now_ms = app.service.now_ms();
     match app.service.core.lock().silences.get(&id) {
         Some(silence) => success(render::silence_json(silence, now_ms)),
-        None => reply(StatusCode::NOT_FOUND, &json!({"status": "error", "errorType": "bad_data", "error": "silence not found"})),
+        None => reply(
+            StatusCode::NOT_FOUND,
+            &json!({"status": "error", "errorType": "bad_data", "error": "silence not found"}),
+        ),
     }
 }
 

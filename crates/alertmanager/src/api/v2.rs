@@ -115,7 +115,7 @@ async fn groups(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     };
     let now_ms = app.service.now_ms();
     let core = app.service.core.lock();
-    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, core.alerts.values(), now_ms);
+    let inhibitor = Inhibitor::new(&core.config.inhibit_rules, &core.alerts.values(), now_ms);
     let mut out = Vec::new();
     for ((_, labels), group) in &core.groups {
         if !filter.takes_receiver(&core, &group.options.receiver) {
@@ -139,7 +139,8 @@ async fn groups(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let list: Vec<_> = out
         .iter()
         .map(|(labels, receiver, alerts)| {
-            let labels: serde_json::Map<_, _> = labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
+            let labels: serde_json::Map<_, _> =
+                labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
             json!({
                 "alerts": alerts.iter().map(render::Shown::to_v2).collect::<Vec<_>>(),
                 "labels": labels,

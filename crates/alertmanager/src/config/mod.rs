@@ -96,7 +96,7 @@ fn decode(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         }) {
             if config.time_intervals.contains_key(&name) {
                 let name = model::float::go_quote(&name);
-                cx.error(place, format!("{kind} interval {name} is not unique", kind = kind));
+                cx.error(place, format!("{kind} interval {name} is not unique"));
             }
             config.time_intervals.insert(name, intervals);
         }
@@ -147,11 +147,37 @@ fn check_root(config: &Config, node: &Node, cx: &mut Context<'_>) {
 
 /// Keys whose text is a secret, wherever they stand.
 const SECRET_KEYS: [&str; 31] = [
-    "smtp_auth_password", "smtp_auth_secret", "slack_api_url", "slack_app_token", "opsgenie_api_key", "wechat_api_secret",
-    "victorops_api_key", "telegram_bot_token", "rocketchat_token", "rocketchat_token_id", "mattermost_webhook_url",
-    "auth_password", "auth_secret", "app_token", "service_key", "routing_key", "api_key", "api_secret", "user_key", "token",
-    "token_id", "bot_token", "webhook_url", "secret_key", "alert_source_token", "password", "credentials", "bearer_token",
-    "client_secret", "client_certificate_key", "key",
+    "smtp_auth_password",
+    "smtp_auth_secret",
+    "slack_api_url",
+    "slack_app_token",
+    "opsgenie_api_key",
+    "wechat_api_secret",
+    "victorops_api_key",
+    "telegram_bot_token",
+    "rocketchat_token",
+    "rocketchat_token_id",
+    "mattermost_webhook_url",
+    "auth_password",
+    "auth_secret",
+    "app_token",
+    "service_key",
+    "routing_key",
+    "api_key",
+    "api_secret",
+    "user_key",
+    "token",
+    "token_id",
+    "bot_token",
+    "webhook_url",
+    "secret_key",
+    "alert_source_token",
+    "password",
+    "credentials",
+    "bearer_token",
+    "client_secret",
+    "client_certificate_key",
+    "key",
 ];
 
 /// What the file says with secrets hidden, and with the defaults of `global`.
@@ -189,7 +215,8 @@ fn hide(out: &mut Out, section: &str) {
                 };
                 match value {
                     Out::Null | Out::Map(_) | Out::Seq(_) => {
-                        let inner = if matches!(value, Out::Seq(_)) { key.clone() } else { section.to_owned() };
+                        let inner =
+                            if matches!(value, Out::Seq(_)) { key.clone() } else { section.to_owned() };
                         if key == "secrets" {
                             *value = Out::Str("<secret>".to_owned());
                         } else {

@@ -74,19 +74,46 @@ fn webhook_url(e: &Entry<'_>, _: &GlobalConfig) -> Vec<String> {
 }
 
 const SIGV4: &[&str] = &[
-    "region", "access_key", "secret_key", "profile", "role_arn", "external_id", "use_fips_sts_endpoint", "service_name",
+    "region",
+    "access_key",
+    "secret_key",
+    "profile",
+    "role_arn",
+    "external_id",
+    "use_fips_sts_endpoint",
+    "service_name",
 ];
 const MATTERMOST_FIELD: &[&str] = &["title", "value", "short"];
 
 static SPECS: [Spec; 15] = [
     Spec {
-        key: "pagerduty_configs", integration: "pagerduty", send_resolved: true, null: "missing pagerduty config",
-        keys: &["service_key", "service_key_file", "routing_key", "routing_key_file", "url", "client", "client_url", "description",
-            "details", "source", "severity", "class", "component", "group", "timeout"],
+        key: "pagerduty_configs",
+        integration: "pagerduty",
+        send_resolved: true,
+        null: "missing pagerduty config",
+        keys: &[
+            "service_key",
+            "service_key_file",
+            "routing_key",
+            "routing_key_file",
+            "url",
+            "client",
+            "client_url",
+            "description",
+            "details",
+            "source",
+            "severity",
+            "class",
+            "component",
+            "group",
+            "timeout",
+        ],
         nested: &[("images", &["src", "alt", "href"]), ("links", &["href", "text"])],
         check: |e, _| {
             let mut out = Vec::new();
-            let any = ["service_key", "service_key_file", "routing_key", "routing_key_file"].iter().any(|k| e.set(k));
+            let any = ["service_key", "service_key_file", "routing_key", "routing_key_file"]
+                .iter()
+                .any(|k| e.set(k));
             e.needs(any, "missing service or routing key in PagerDuty config", &mut out);
             e.at_most_one("routing_key", "routing_key_file", &mut out);
             e.at_most_one("service_key", "service_key_file", &mut out);
@@ -94,23 +121,44 @@ static SPECS: [Spec; 15] = [
         },
     },
     Spec {
-        key: "opsgenie_configs", integration: "opsgenie", send_resolved: true, null: "",
-        keys: &["api_key", "api_key_file", "api_url", "message", "description", "source", "details", "entity", "actions", "tags",
-            "note", "priority", "update_alerts"],
+        key: "opsgenie_configs",
+        integration: "opsgenie",
+        send_resolved: true,
+        null: "",
+        keys: &[
+            "api_key",
+            "api_key_file",
+            "api_url",
+            "message",
+            "description",
+            "source",
+            "details",
+            "entity",
+            "actions",
+            "tags",
+            "note",
+            "priority",
+            "update_alerts",
+        ],
         nested: &[("responders", &["id", "name", "username", "type"])],
         check: |e, g| {
             let mut out = Vec::new();
             e.at_most_one("api_key", "api_key_file", &mut out);
-            let key = e.set("api_key") || e.set("api_key_file") || either(g, "opsgenie_api_key", "opsgenie_api_key_file");
+            let key = e.set("api_key")
+                || e.set("api_key_file")
+                || either(g, "opsgenie_api_key", "opsgenie_api_key_file");
             e.needs(key, "no global OpsGenie API Key set either inline or in a file", &mut out);
             for r in e.node.get("responders").and_then(Node::as_seq).unwrap_or(&[]) {
                 let text = |k: &str| r.get(k).and_then(Node::as_str).unwrap_or("").to_owned();
-                let shown = format!("{{{} {} {} {}}}", text("id"), text("name"), text("username"), text("type"));
+                let shown =
+                    format!("{{{} {} {} {}}}", text("id"), text("name"), text("username"), text("type"));
                 if [text("id"), text("name"), text("username")].iter().all(String::is_empty) {
                     out.push(format!("opsGenieConfig responder {shown} has to have at least one of id, username or name specified"));
                 }
                 let kind = text("type").to_lowercase();
-                if !kind.contains("{{") && !matches!(kind.as_str(), "team" | "teams" | "user" | "escalation" | "schedule") {
+                if !kind.contains("{{")
+                    && !matches!(kind.as_str(), "team" | "teams" | "user" | "escalation" | "schedule")
+                {
                     out.push(format!("opsGenieConfig responder {shown} type does not match valid options ^(team|teams|user|escalation|schedule)$"));
                 }
             }
@@ -118,19 +166,43 @@ static SPECS: [Spec; 15] = [
         },
     },
     Spec {
-        key: "victorops_configs", integration: "victorops", send_resolved: true, null: "missing victorops config",
-        keys: &["api_key", "api_key_file", "api_url", "routing_key", "message_type", "state_message", "entity_display_name",
-            "monitoring_tool", "custom_fields"],
+        key: "victorops_configs",
+        integration: "victorops",
+        send_resolved: true,
+        null: "missing victorops config",
+        keys: &[
+            "api_key",
+            "api_key_file",
+            "api_url",
+            "routing_key",
+            "message_type",
+            "state_message",
+            "entity_display_name",
+            "monitoring_tool",
+            "custom_fields",
+        ],
         nested: &[],
         check: |e, g| {
             let mut out = Vec::new();
             e.needs(e.set("routing_key"), "missing Routing key in VictorOps config", &mut out);
             e.at_most_one("api_key", "api_key_file", &mut out);
-            let key = e.set("api_key") || e.set("api_key_file") || either(g, "victorops_api_key", "victorops_api_key_file");
+            let key = e.set("api_key")
+                || e.set("api_key_file")
+                || either(g, "victorops_api_key", "victorops_api_key_file");
             e.needs(key, "no global VictorOps API Key set", &mut out);
             for (k, _) in e.node.get("custom_fields").and_then(Node::as_map).unwrap_or(&[]) {
                 let name = k.as_str().unwrap_or("");
-                if ["routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool", "entity_id", "entity_state"].contains(&name) {
+                if [
+                    "routing_key",
+                    "message_type",
+                    "state_message",
+                    "entity_display_name",
+                    "monitoring_tool",
+                    "entity_id",
+                    "entity_state",
+                ]
+                .contains(&name)
+                {
                     out.push(format!("victorOps config contains custom field {name} which cannot be used as it conflicts with the fixed/static fields"));
                 }
             }
@@ -138,9 +210,28 @@ static SPECS: [Spec; 15] = [
         },
     },
     Spec {
-        key: "pushover_configs", integration: "pushover", send_resolved: true, null: "missing pushover config",
-        keys: &["user_key", "user_key_file", "token", "token_file", "title", "message", "url", "url_title", "device", "sound",
-            "priority", "retry", "expire", "ttl", "html", "monospace"],
+        key: "pushover_configs",
+        integration: "pushover",
+        send_resolved: true,
+        null: "missing pushover config",
+        keys: &[
+            "user_key",
+            "user_key_file",
+            "token",
+            "token_file",
+            "title",
+            "message",
+            "url",
+            "url_title",
+            "device",
+            "sound",
+            "priority",
+            "retry",
+            "expire",
+            "ttl",
+            "html",
+            "monospace",
+        ],
         nested: &[],
         check: |e, _| {
             let mut out = Vec::new();
@@ -152,68 +243,149 @@ static SPECS: [Spec; 15] = [
         },
     },
     Spec {
-        key: "wechat_configs", integration: "wechat", send_resolved: false, null: "",
-        keys: &["api_secret", "api_secret_file", "corp_id", "message", "api_url", "to_user", "to_party", "to_tag", "agent_id",
-            "message_type"],
+        key: "wechat_configs",
+        integration: "wechat",
+        send_resolved: false,
+        null: "",
+        keys: &[
+            "api_secret",
+            "api_secret_file",
+            "corp_id",
+            "message",
+            "api_url",
+            "to_user",
+            "to_party",
+            "to_tag",
+            "agent_id",
+            "message_type",
+        ],
         nested: &[],
         check: |e, g| {
             let mut out = Vec::new();
             let kind = e.text("message_type");
             if !matches!(kind, "" | "text" | "markdown") {
-                out.push(format!("weChat message type {kind:?} does not match valid options ^(text|markdown)$"));
+                out.push(format!(
+                    "weChat message type {kind:?} does not match valid options ^(text|markdown)$"
+                ));
             }
             e.at_most_one("api_secret", "api_secret_file", &mut out);
-            let secret = e.set("api_secret") || e.set("api_secret_file") || either(g, "wechat_api_secret", "wechat_api_secret_file");
+            let secret = e.set("api_secret")
+                || e.set("api_secret_file")
+                || either(g, "wechat_api_secret", "wechat_api_secret_file");
             e.needs(secret, "no global Wechat Api Secret set either inline or in a file", &mut out);
-            e.needs(e.set("corp_id") || !g.service("wechat_api_corp_id").is_empty(), "no global Wechat CorpID set", &mut out);
+            e.needs(
+                e.set("corp_id") || !g.service("wechat_api_corp_id").is_empty(),
+                "no global Wechat CorpID set",
+                &mut out,
+            );
             out
         },
     },
     Spec {
-        key: "telegram_configs", integration: "telegram", send_resolved: true, null: "missing telegram config",
-        keys: &["api_url", "bot_token", "bot_token_file", "chat_id", "chat_id_file", "message_thread_id", "message",
-            "disable_notifications", "parse_mode"],
+        key: "telegram_configs",
+        integration: "telegram",
+        send_resolved: true,
+        null: "missing telegram config",
+        keys: &[
+            "api_url",
+            "bot_token",
+            "bot_token_file",
+            "chat_id",
+            "chat_id_file",
+            "message_thread_id",
+            "message",
+            "disable_notifications",
+            "parse_mode",
+        ],
         nested: &[],
         check: |e, g| {
             let mut out = Vec::new();
             e.at_most_one("bot_token", "bot_token_file", &mut out);
             let chat = e.set("chat_id") && e.text("chat_id") != "0";
-            e.needs(chat || e.set("chat_id_file"), "missing chat_id or chat_id_file on telegram_config", &mut out);
-            e.needs(!(chat && e.set("chat_id_file")), "at most one of chat_id & chat_id_file must be configured", &mut out);
+            e.needs(
+                chat || e.set("chat_id_file"),
+                "missing chat_id or chat_id_file on telegram_config",
+                &mut out,
+            );
+            e.needs(
+                !(chat && e.set("chat_id_file")),
+                "at most one of chat_id & chat_id_file must be configured",
+                &mut out,
+            );
             let mode = matches!(e.text("parse_mode"), "" | "Markdown" | "MarkdownV2" | "HTML");
-            e.needs(mode, "unknown parse_mode on telegram_config, must be Markdown, MarkdownV2, HTML or empty string", &mut out);
-            let token = e.set("bot_token") || e.set("bot_token_file") || either(g, "telegram_bot_token", "telegram_bot_token_file");
+            e.needs(
+                mode,
+                "unknown parse_mode on telegram_config, must be Markdown, MarkdownV2, HTML or empty string",
+                &mut out,
+            );
+            let token = e.set("bot_token")
+                || e.set("bot_token_file")
+                || either(g, "telegram_bot_token", "telegram_bot_token_file");
             e.needs(token, "missing bot_token or bot_token_file on telegram_config", &mut out);
             out
         },
     },
     Spec {
-        key: "discord_configs", integration: "discord", send_resolved: true, null: "missing discord config",
+        key: "discord_configs",
+        integration: "discord",
+        send_resolved: true,
+        null: "missing discord config",
         keys: &["webhook_url", "webhook_url_file", "content", "title", "message", "username", "avatar_url"],
-        nested: &[], check: webhook_url,
+        nested: &[],
+        check: webhook_url,
     },
     Spec {
-        key: "msteams_configs", integration: "msteams", send_resolved: true, null: "missing msteams config",
-        keys: &["webhook_url", "webhook_url_file", "title", "summary", "text"], nested: &[], check: webhook_url,
+        key: "msteams_configs",
+        integration: "msteams",
+        send_resolved: true,
+        null: "missing msteams config",
+        keys: &["webhook_url", "webhook_url_file", "title", "summary", "text"],
+        nested: &[],
+        check: webhook_url,
     },
     Spec {
-        key: "msteamsv2_configs", integration: "msteamsv2", send_resolved: true, null: "missing msteamsv2 config",
-        keys: &["webhook_url", "webhook_url_file", "title", "text"], nested: &[], check: webhook_url,
+        key: "msteamsv2_configs",
+        integration: "msteamsv2",
+        send_resolved: true,
+        null: "missing msteamsv2 config",
+        keys: &["webhook_url", "webhook_url_file", "title", "text"],
+        nested: &[],
+        check: webhook_url,
     },
     Spec {
-        key: "sns_configs", integration: "sns", send_resolved: true, null: "missing sns config",
-        keys: &["api_url", "topic_arn", "phone_number", "target_arn", "subject", "message", "attributes", "use_aws_http_client"],
+        key: "sns_configs",
+        integration: "sns",
+        send_resolved: true,
+        null: "missing sns config",
+        keys: &[
+            "api_url",
+            "topic_arn",
+            "phone_number",
+            "target_arn",
+            "subject",
+            "message",
+            "attributes",
+            "use_aws_http_client",
+        ],
         nested: &[("sigv4", SIGV4)],
         check: |e, _| {
             let mut out = Vec::new();
             let count = ["topic_arn", "phone_number", "target_arn"].iter().filter(|k| e.set(k)).count();
-            e.needs(count == 1, "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config", &mut out);
+            e.needs(
+                count == 1,
+                "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config",
+                &mut out,
+            );
             out
         },
     },
     Spec {
-        key: "webex_configs", integration: "webex", send_resolved: true, null: "missing webex config",
-        keys: &["api_url", "message", "room_id"], nested: &[],
+        key: "webex_configs",
+        integration: "webex",
+        send_resolved: true,
+        null: "missing webex config",
+        keys: &["api_url", "message", "room_id"],
+        nested: &[],
         check: |e, _| {
             let mut out = Vec::new();
             e.needs(e.set("room_id"), "missing room_id on webex_config", &mut out);
@@ -222,9 +394,25 @@ static SPECS: [Spec; 15] = [
         },
     },
     Spec {
-        key: "jira_configs", integration: "jira", send_resolved: true, null: "missing jira config",
-        keys: &["api_url", "api_type", "project", "summary", "description", "labels", "priority", "issue_type", "reopen_transition",
-            "resolve_transition", "wont_fix_resolution", "reopen_duration", "fields"],
+        key: "jira_configs",
+        integration: "jira",
+        send_resolved: true,
+        null: "missing jira config",
+        keys: &[
+            "api_url",
+            "api_type",
+            "project",
+            "summary",
+            "description",
+            "labels",
+            "priority",
+            "issue_type",
+            "reopen_transition",
+            "resolve_transition",
+            "wont_fix_resolution",
+            "reopen_duration",
+            "fields",
+        ],
         nested: &[],
         check: |e, g| {
             let mut out = Vec::new();
@@ -232,45 +420,119 @@ static SPECS: [Spec; 15] = [
             e.needs(e.set("issue_type"), "missing issue_type in jira_config", &mut out);
             let kind = matches!(e.text("api_type"), "" | "auto" | "cloud" | "datacenter");
             e.needs(kind, "unknown api_type on jira_config, must be auto, cloud or datacenter", &mut out);
-            e.needs(e.set("api_url") || !g.service("jira_api_url").is_empty(), "no global Jira Cloud URL set", &mut out);
+            e.needs(
+                e.set("api_url") || !g.service("jira_api_url").is_empty(),
+                "no global Jira Cloud URL set",
+                &mut out,
+            );
             out
         },
     },
     Spec {
-        key: "rocketchat_configs", integration: "rocketchat", send_resolved: false, null: "",
-        keys: &["api_url", "token_id", "token_id_file", "token", "token_file", "channel", "color", "title", "title_link", "text",
-            "short_fields", "emoji", "icon_url", "image_url", "thumb_url", "link_names"],
-        nested: &[("fields", &["short", "title", "value"]), ("actions", &["type", "text", "url", "imageurl", "iswebview",
-            "webviewheightratio", "msg", "msginchatwindow", "msgprocessingtype"])],
+        key: "rocketchat_configs",
+        integration: "rocketchat",
+        send_resolved: false,
+        null: "",
+        keys: &[
+            "api_url",
+            "token_id",
+            "token_id_file",
+            "token",
+            "token_file",
+            "channel",
+            "color",
+            "title",
+            "title_link",
+            "text",
+            "short_fields",
+            "emoji",
+            "icon_url",
+            "image_url",
+            "thumb_url",
+            "link_names",
+        ],
+        nested: &[
+            ("fields", &["short", "title", "value"]),
+            (
+                "actions",
+                &[
+                    "type",
+                    "text",
+                    "url",
+                    "imageurl",
+                    "iswebview",
+                    "webviewheightratio",
+                    "msg",
+                    "msginchatwindow",
+                    "msgprocessingtype",
+                ],
+            ),
+        ],
         check: |e, g| {
             let mut out = Vec::new();
             e.at_most_one("token", "token_file", &mut out);
             e.at_most_one("token_id", "token_id_file", &mut out);
-            let id = e.set("token_id") || e.set("token_id_file") || either(g, "rocketchat_token_id", "rocketchat_token_id_file");
+            let id = e.set("token_id")
+                || e.set("token_id_file")
+                || either(g, "rocketchat_token_id", "rocketchat_token_id_file");
             e.needs(id, "no global Rocketchat TokenID set either inline or in a file", &mut out);
-            let token = e.set("token") || e.set("token_file") || either(g, "rocketchat_token", "rocketchat_token_file");
+            let token = e.set("token")
+                || e.set("token_file")
+                || either(g, "rocketchat_token", "rocketchat_token_file");
             e.needs(token, "no global Rocketchat Token set either inline or in a file", &mut out);
             out
         },
     },
     Spec {
-        key: "mattermost_configs", integration: "mattermost", send_resolved: true, null: "",
-        keys: &["webhook_url", "webhook_url_file", "channel", "username", "text", "fallback", "color", "pretext", "author_name",
-            "author_link", "author_icon", "title", "title_link", "thumb_url", "footer", "footer_icon", "image_url", "icon_url",
-            "icon_emoji", "attachments", "type"],
-        nested: &[("fields", MATTERMOST_FIELD), ("props", &["card"]),
-            ("priority", &["priority", "requested_ack", "persistent_notifications"])],
+        key: "mattermost_configs",
+        integration: "mattermost",
+        send_resolved: true,
+        null: "",
+        keys: &[
+            "webhook_url",
+            "webhook_url_file",
+            "channel",
+            "username",
+            "text",
+            "fallback",
+            "color",
+            "pretext",
+            "author_name",
+            "author_link",
+            "author_icon",
+            "title",
+            "title_link",
+            "thumb_url",
+            "footer",
+            "footer_icon",
+            "image_url",
+            "icon_url",
+            "icon_emoji",
+            "attachments",
+            "type",
+        ],
+        nested: &[
+            ("fields", MATTERMOST_FIELD),
+            ("props", &["card"]),
+            ("priority", &["priority", "requested_ack", "persistent_notifications"]),
+        ],
         check: |e, g| {
             let mut out = Vec::new();
             e.at_most_one("webhook_url", "webhook_url_file", &mut out);
-            let url = e.set("webhook_url") || e.set("webhook_url_file") || either(g, "mattermost_webhook_url", "mattermost_webhook_url_file");
+            let url = e.set("webhook_url")
+                || e.set("webhook_url_file")
+                || either(g, "mattermost_webhook_url", "mattermost_webhook_url_file");
             e.needs(url, "no global Mattermost Webhook URL set either inline or in a file", &mut out);
             out
         },
     },
     Spec {
-        key: "incidentio_configs", integration: "incidentio", send_resolved: true, null: "missing incidentio config",
-        keys: &["url", "url_file", "alert_source_token", "alert_source_token_file", "max_alerts", "timeout"], nested: &[],
+        key: "incidentio_configs",
+        integration: "incidentio",
+        send_resolved: true,
+        null: "missing incidentio config",
+        keys: &["url", "url_file", "alert_source_token", "alert_source_token_file", "max_alerts", "timeout"],
+        nested: &[],
         check: |e, _| {
             let mut out = Vec::new();
             e.exactly_one("url", "url_file", &mut out);
@@ -301,14 +563,25 @@ pub(super) fn decode_all(
         let found = read::list(map, spec.key, cx, |n, cx| decode(n, spec, global, cx));
         if !found.is_empty() {
             let receiver = model::float::go_quote(receiver);
-            cx.warn(place, format!("receiver {receiver}: {} is accepted but not acted on yet: notifications to it fail", spec.key));
+            cx.warn(
+                place,
+                format!(
+                    "receiver {receiver}: {} is accepted but not acted on yet: notifications to it fail",
+                    spec.key
+                ),
+            );
         }
         out.extend(found);
     }
     out
 }
 
-fn decode(node: &Node, spec: &'static Spec, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<OtherConfig> {
+fn decode(
+    node: &Node,
+    spec: &'static Spec,
+    global: &GlobalConfig,
+    cx: &mut Context<'_>,
+) -> Option<OtherConfig> {
     if node.is_null() && !spec.null.is_empty() {
         cx.error(node.place, spec.null);
         return None;
@@ -334,7 +607,9 @@ fn decode(node: &Node, spec: &'static Spec, global: &GlobalConfig, cx: &mut Cont
     }
     for (key, value) in node.as_map().unwrap_or(&[]) {
         let key = key.as_str().unwrap_or("");
-        let url = key == "url" || key.ends_with("_url") && !["image_url", "thumb_url", "icon_url", "avatar_url", "client_url"].contains(&key);
+        let url = key == "url"
+            || key.ends_with("_url")
+                && !["image_url", "thumb_url", "icon_url", "avatar_url", "client_url"].contains(&key);
         let plain = !matches!(spec.integration, "pushover" | "sns");
         if let Some(text) = value.as_str().filter(|t| url && plain && !t.is_empty() && !t.contains("{{"))
             && let Err(e) = read::check_url(text)

@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn reads_go_durations_and_urls() {
-        for (text, ms) in [("10s", 10_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("0", 0), ("100ms", 100)] {
+        for (text, ms) in [("10s", 10_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("0", 0), ("100ms", 100)]
+        {
             assert_eq!(parse_go_duration(text).map(|d| d.as_millis()), Some(ms), "{text}");
         }
         assert_eq!(parse_go_duration("10"), None);

@@ -160,7 +160,10 @@ impl Receiver {
         r.labels = read::pairs(read::string_map(m, "labels", cx));
         if let Some(other) = r.labels.get("name").filter(|v| **v != r.name) {
             let (name, other) = (model::float::go_quote(&r.name), model::float::go_quote(other));
-            cx.error(m.place_of("labels"), format!("receiver label \"name\" must match receiver name {name}, got {other}"));
+            cx.error(
+                m.place_of("labels"),
+                format!("receiver label \"name\" must match receiver name {name}, got {other}"),
+            );
         }
         r.labels.insert("name".to_owned(), r.name.clone());
         m.no_nulls("webhook_configs", "missing webhook config", cx);
@@ -294,6 +297,27 @@ fn email(node: &Node, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<Ema
         e.headers.insert(name, value);
     }
     threading(&mut e, m, cx);
+    let has_password = !e.auth_password.is_empty() || !e.auth_password_file.is_empty();
+    let has_secret = !e.auth_secret.is_empty() || !e.auth_secret_file.is_empty();
+    for (ignored, text) in [
+        (
+            has_secret && !has_password,
+            "auth_secret (CRAM-MD5) is accepted but not supported yet: mails to this address will fail; set auth_password for PLAIN or LOGIN",
+        ),
+        (
+            has_secret && has_password,
+            "auth_secret (CRAM-MD5) is accepted but not supported yet; auth_password is used with PLAIN or LOGIN",
+        ),
+        (e.threading, "threading is accepted but not acted on yet: each mail stands alone"),
+        (
+            !e.tls.cert_file.is_empty() || !e.tls.cert.is_empty(),
+            "client certificates in an email tls_config are not supported yet: mails to this address will fail",
+        ),
+    ] {
+        if ignored {
+            cx.warn(node.place, format!("email_configs: {text}"));
+        }
+    }
     for (bad, text) in [
         (e.to.is_empty(), "missing to address in email config"),
         (e.smarthost.is_empty(), "no global SMTP smarthost set"),
@@ -304,9 +328,24 @@ fn email(node: &Node, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<Ema
         }
     }
     let keys = [
-        "send_resolved", "to", "from", "hello", "smarthost", "auth_username", "auth_password", "auth_password_file",
-        "auth_secret", "auth_secret_file", "auth_identity", "headers", "html", "text", "require_tls", "tls_config",
-        "force_implicit_tls", "threading",
+        "send_resolved",
+        "to",
+        "from",
+        "hello",
+        "smarthost",
+        "auth_username",
+        "auth_password",
+        "auth_password_file",
+        "auth_secret",
+        "auth_secret_file",
+        "auth_identity",
+        "headers",
+        "html",
+        "text",
+        "require_tls",
+        "tls_config",
+        "force_implicit_tls",
+        "threading",
     ];
     map.finish(&keys, cx);
     Some(e)
@@ -327,7 +366,8 @@ fn threading(e: &mut EmailConfig, m: &mut SectionMap<'_>, cx: &mut Context<'_>) 
     }
     for header in ["References", "In-Reply-To"] {
         if e.headers.contains_key(header) {
-            let text = format!("conflicting configuration: threading.enabled conflicts with custom {header} header");
+            let text =
+                format!("conflicting configuration: threading.enabled conflicts with custom {header} header");
             cx.error(node.place, text);
         }
     }
@@ -363,12 +403,19 @@ fn slack(node: &Node, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<Sla
         fail("app_token_file", "at most one of app_token & app_token_file must be configured");
     }
     if has_url && (!token.is_empty() || !token_file.is_empty()) {
-        fail("app_token", "at most one of api_url/api_url_file & app_token/app_token_file must be configured");
+        fail(
+            "app_token",
+            "at most one of api_url/api_url_file & app_token/app_token_file must be configured",
+        );
     }
     if s.update_message && s.api_url.expose() != "https://slack.com/api/chat.postMessage" {
-        fail("update_message", "update_message can only be used with bot tokens. api_url must be set to https://slack.com/api/chat.postMessage");
+        fail(
+            "update_message",
+            "update_message can only be used with bot tokens. api_url must be set to https://slack.com/api/chat.postMessage",
+        );
     }
-    let app_url = s.texts.remove("app_url").filter(|u| !u.is_empty()).unwrap_or_else(|| global.slack_app_url.clone());
+    let app_url =
+        s.texts.remove("app_url").filter(|u| !u.is_empty()).unwrap_or_else(|| global.slack_app_url.clone());
     let own_auth = own_http.as_ref().is_some_and(|h| h.authorization.is_some());
     if token.is_empty() && token_file.is_empty() && !own_auth && s.api_url.is_empty() {
         token = global.slack_app_token.clone();
@@ -395,8 +442,19 @@ fn slack(node: &Node, global: &GlobalConfig, cx: &mut Context<'_>) -> Option<Sla
         cx.error(node.place, "no Slack API URL nor App token set either inline or in a file");
     }
     let known: Vec<_> = [
-        "send_resolved", "http_config", "api_url", "api_url_file", "app_token", "app_token_file", "short_fields",
-        "link_names", "mrkdwn_in", "update_message", "timeout", "fields", "actions",
+        "send_resolved",
+        "http_config",
+        "api_url",
+        "api_url_file",
+        "app_token",
+        "app_token_file",
+        "short_fields",
+        "link_names",
+        "mrkdwn_in",
+        "update_message",
+        "timeout",
+        "fields",
+        "actions",
     ]
     .into_iter()
     .chain(SLACK_TEXTS.iter().map(|(k, _)| *k))

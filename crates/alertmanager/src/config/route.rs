@@ -89,7 +89,9 @@ impl RouteConfig {
         route.group_wait_ms = read::duration_ms(m, "group_wait", cx);
         route.group_interval_ms = read::duration_ms(m, "group_interval", cx);
         route.repeat_interval_ms = read::duration_ms(m, "repeat_interval", cx);
-        for (key, value) in [("group_interval", route.group_interval_ms), ("repeat_interval", route.repeat_interval_ms)] {
+        for (key, value) in
+            [("group_interval", route.group_interval_ms), ("repeat_interval", route.repeat_interval_ms)]
+        {
             if value == Some(0) {
                 cx.error(m.place_of(key), format!("{key} cannot be zero"));
             }
@@ -244,8 +246,7 @@ pub(super) fn decode_named_intervals(
 fn decode_interval(node: &Node, cx: &mut Context<'_>) -> Option<TimeInterval> {
     let mut map = SectionMap::open(node, "timeinterval.TimeInterval", cx)?;
     let m = &mut map;
-    let mut interval = TimeInterval::default();
-    interval.times = read::list(m, "times", cx, |n, cx| {
+    let times = read::list(m, "times", cx, |n, cx| {
         let mut map = SectionMap::open(n, "timeinterval.yamlTimeRange", cx)?;
         let (start, end) = (read::text(&mut map, "start_time", cx), read::text(&mut map, "end_time", cx));
         map.finish(&["start_time", "end_time"], cx);
@@ -271,6 +272,7 @@ fn decode_interval(node: &Node, cx: &mut Context<'_>) -> Option<TimeInterval> {
             text.map_err(|e| cx.error(n.place, e)).ok()
         })
     };
+    let mut interval = TimeInterval { times, ..TimeInterval::default() };
     interval.weekdays = ranges("weekdays", RangeKind::Weekday);
     interval.days_of_month = ranges("days_of_month", RangeKind::DayOfMonth);
     interval.months = ranges("months", RangeKind::Month);

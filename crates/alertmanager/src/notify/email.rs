@@ -42,11 +42,16 @@ fn compose(
     templates: &NotificationTemplates,
 ) -> Result<(Envelope, Vec<u8>), Failure> {
     let text = |t: &str| templates.text(t, &n.data).map_err(Failure::from);
-    let from: Mailbox = text(&config.from)?.trim().parse().map_err(|e| Failure::fatal(format!("parse 'from' addresses: {e}")))?;
+    let from: Mailbox = text(&config.from)?
+        .trim()
+        .parse()
+        .map_err(|e| Failure::fatal(format!("parse 'from' addresses: {e}")))?;
     let to_text = text(&config.to)?;
-    let to: Mailboxes = to_text.trim().parse().map_err(|e| Failure::fatal(format!("parse 'to' addresses: {e}")))?;
+    let to: Mailboxes =
+        to_text.trim().parse().map_err(|e| Failure::fatal(format!("parse 'to' addresses: {e}")))?;
     let recipients: Vec<Address> = to.iter().map(|m| m.email.clone()).collect();
-    let envelope = Envelope::new(Some(from.email.clone()), recipients).map_err(|e| Failure::fatal(e.to_string()))?;
+    let envelope =
+        Envelope::new(Some(from.email.clone()), recipients).map_err(|e| Failure::fatal(e.to_string()))?;
     let mut builder = Message::builder().message_id(None);
     let header = |name: &str| config.headers.get(name).map(String::as_str);
     let set = |builder: lettre::message::MessageBuilder, name: &str, value: String| {
@@ -85,7 +90,10 @@ fn compose(
     let first = parts.next().unwrap_or_else(|| SinglePart::plain(String::new()));
     let body = parts.fold(MultiPart::alternative().singlepart(first), MultiPart::singlepart);
     // The From header may be the user's own text, so the envelope says who sends.
-    let message = builder.envelope(envelope.clone()).multipart(body).map_err(|e| Failure::fatal(format!("compose mail: {e}")))?;
+    let message = builder
+        .envelope(envelope.clone())
+        .multipart(body)
+        .map_err(|e| Failure::fatal(format!("compose mail: {e}")))?;
     Ok((envelope, message.formatted()))
 }
 
@@ -107,7 +115,8 @@ fn tls(config: &EmailConfig, host: &str) -> Result<TlsParameters, Failure> {
         std::fs::read(&t.ca_file).map_err(|e| Failure::fatal(format!("read {}: {e}", t.ca_file)))?
     };
     if !ca.is_empty() {
-        let certificate = Certificate::from_pem(&ca).map_err(|e| Failure::fatal(format!("ca certificate: {e}")))?;
+        let certificate =
+            Certificate::from_pem(&ca).map_err(|e| Failure::fatal(format!("ca certificate: {e}")))?;
         builder = builder.add_root_certificate(certificate);
     }
     if !t.cert_file.is_empty() || !t.cert.is_empty() {
@@ -119,7 +128,8 @@ fn tls(config: &EmailConfig, host: &str) -> Result<TlsParameters, Failure> {
 async fn deliver(config: &EmailConfig, envelope: &Envelope, message: &[u8]) -> Result<(), Failure> {
     let (host, port) = config.smarthost.rsplit_once(':').unwrap_or((&config.smarthost, "25"));
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port: u16 = port.parse().map_err(|_| Failure::fatal(format!("address {}: invalid port", config.smarthost)))?;
+    let port: u16 =
+        port.parse().map_err(|_| Failure::fatal(format!("address {}: invalid port", config.smarthost)))?;
     let hello = ClientId::Domain(config.hello.clone());
     let implicit = config.force_implicit_tls.unwrap_or(port == 465);
     let wrapper = if implicit { Some(tls(config, host)?) } else { None };
@@ -127,11 +137,15 @@ async fn deliver(config: &EmailConfig, envelope: &Envelope, message: &[u8]) -> R
         // A 5xx answer is final for this message.
         retry: !e.is_permanent(),
         reason: "other",
-        message: format!("{what}: {e}{}", std::error::Error::source(e).map_or(String::new(), |s| format!(": {s}"))),
+        message: format!(
+            "{what}: {e}{}",
+            std::error::Error::source(e).map_or(String::new(), |s| format!(": {s}"))
+        ),
     };
-    let mut smtp = AsyncSmtpConnection::connect_tokio1((host, port), Some(STEP_TIMEOUT), &hello, wrapper, None)
-        .await
-        .map_err(|e| step("establish connection to server", &e))?;
+    let mut smtp =
+        AsyncSmtpConnection::connect_tokio1((host, port), Some(STEP_TIMEOUT), &hello, wrapper, None)
+            .await
+            .map_err(|e| step("establish connection to server", &e))?;
     let result = converse(config, host, &hello, &mut smtp, envelope, message, &step).await;
     // What matters has been said; a server that does not take leave is no failure.
     let _ = smtp.quit().await;
@@ -151,7 +165,10 @@ async fn converse(
         if smtp.can_starttls() {
             smtp.starttls(tls(config, host)?, hello).await.map_err(|e| step("send STARTTLS command", &e))?;
         } else if config.require_tls {
-            let text = format!("'require_tls' is true (default) but {:?} does not advertise the STARTTLS extension", config.smarthost);
+            let text = format!(
+                "'require_tls' is true (default) but {:?} does not advertise the STARTTLS extension",
+                config.smarthost
+            );
             return Err(Failure::passing(text));
         }
     }

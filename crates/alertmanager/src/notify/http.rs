@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use ::config::HttpClientConfig;
+use bytes::Bytes;
 use httpclient::{Client, ClientOptions, Limits};
 use serde_json::{Value, json};
 
@@ -160,16 +160,28 @@ fn slack_reply(body: &[u8]) -> Result<(), Failure> {
             return Ok(());
         }
         let error = json["error"].as_str().unwrap_or("unknown error");
-        return Err(Failure { retry: false, reason: "clientError", message: format!("error response from Slack: {error}") });
+        return Err(Failure {
+            retry: false,
+            reason: "clientError",
+            message: format!("error response from Slack: {error}"),
+        });
     }
     if matches!(text.trim(), "ok" | "") {
         return Ok(());
     }
     let detail = truncate(text.trim(), MAX_DETAIL);
-    Err(Failure { retry: false, reason: "clientError", message: format!("received an error response from Slack: {detail}") })
+    Err(Failure {
+        retry: false,
+        reason: "clientError",
+        message: format!("received an error response from Slack: {detail}"),
+    })
 }
 
-fn slack_body(config: &SlackConfig, n: &Notification, templates: &NotificationTemplates) -> Result<Value, Failure> {
+fn slack_body(
+    config: &SlackConfig,
+    n: &Notification,
+    templates: &NotificationTemplates,
+) -> Result<Value, Failure> {
     if config.update_message {
         return Err(Failure::fatal("update_message of slack_configs is not supported yet"));
     }
@@ -210,9 +222,17 @@ fn slack_body(config: &SlackConfig, n: &Notification, templates: &NotificationTe
     }
     let mut attachment = serde_json::Map::new();
     put(&mut attachment, "title", truncate(&get("title")?, MAX_SLACK_TITLE));
-    for key in
-        ["title_link", "pretext", "text", "fallback", "callback_id", "image_url", "thumb_url", "footer", "color"]
-    {
+    for key in [
+        "title_link",
+        "pretext",
+        "text",
+        "fallback",
+        "callback_id",
+        "image_url",
+        "thumb_url",
+        "footer",
+        "color",
+    ] {
         put(&mut attachment, key, get(key)?);
     }
     // Upstream always names the fallback, even when it is empty.

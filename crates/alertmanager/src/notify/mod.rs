@@ -8,8 +8,6 @@ pub(crate) mod templates;
 use std::fmt;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::config::Receiver;
 use data::Data;
 use templates::NotificationTemplates;
@@ -89,11 +87,6 @@ pub(crate) fn secret(inline: &::config::Secret, file: &str) -> Result<String, Fa
     std::fs::read_to_string(Path::new(file))
         .map(|s| s.trim().to_owned())
         .map_err(|e| Failure::fatal(format!("read {file}: {e}")))
-}
-
-/// The group's key as services take it.
-pub(crate) fn key_hash(key: &str) -> String {
-    Sha256::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// At most `max` characters; what is cut ends in `…`.

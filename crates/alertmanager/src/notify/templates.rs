@@ -83,7 +83,11 @@ fn string_list(value: Option<&Value>) -> Result<Vec<String>, String> {
     match value.map(Value::plain) {
         Some(Value::List(items)) => items
             .iter()
-            .map(|v| v.as_str().map(str::to_owned).ok_or_else(|| format!("wrong type for value; expected string; got {}", v.type_name())))
+            .map(|v| {
+                v.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("wrong type for value; expected string; got {}", v.type_name()))
+            })
             .collect(),
         Some(v) => Err(format!("wrong type for value; expected []string; got {}", v.type_name())),
         None => Err("invalid value; expected []string".to_owned()),
@@ -149,7 +153,8 @@ fn time_functions(f: &mut Funcs<'_>) {
     });
     f.add("mustToDate", 2, |a| {
         let (layout, text) = (string_arg(a, 0)?, string_arg(a, 1)?);
-        template::time::parse(layout, text).ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse"))
+        template::time::parse(layout, text)
+            .ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse"))
     });
 }
 
@@ -164,7 +169,11 @@ fn url_unescape(text: &str) -> Result<String, String> {
             b'+' => out.push(b' '),
             b'%' => {
                 let code = text.get(at..at + 2).and_then(|h| u8::from_str_radix(h, 16).ok());
-                out.push(code.ok_or_else(|| format!("invalid URL escape {:?}", text.get(at - 1..).unwrap_or("%")))?);
+                out.push(
+                    code.ok_or_else(|| {
+                        format!("invalid URL escape {:?}", text.get(at - 1..).unwrap_or("%"))
+                    })?,
+                );
                 at += 2;
             }
             b => out.push(b),
@@ -175,22 +184,50 @@ fn url_unescape(text: &str) -> Result<String, String> {
 
 /// Templates that only call another one, or give nothing.
 const SUBJECTS: [&str; 13] = [
-    "slack.default.title", "pagerduty.default.description", "opsgenie.default.message", "victorops.default.entity_display_name",
-    "pushover.default.title", "sns.default.subject", "discord.default.title", "msteams.default.summary", "msteams.default.title",
-    "msteamsv2.default.title", "jira.default.summary", "rocketchat.default.title", "mattermost.default.title",
+    "slack.default.title",
+    "pagerduty.default.description",
+    "opsgenie.default.message",
+    "victorops.default.entity_display_name",
+    "pushover.default.title",
+    "sns.default.subject",
+    "discord.default.title",
+    "msteams.default.summary",
+    "msteams.default.title",
+    "msteamsv2.default.title",
+    "jira.default.summary",
+    "rocketchat.default.title",
+    "mattermost.default.title",
 ];
 const NAMES: [&str; 5] = [
-    "slack.default.username", "pagerduty.default.client", "victorops.default.monitoring_tool", "rocketchat.default.alias",
+    "slack.default.username",
+    "pagerduty.default.client",
+    "victorops.default.monitoring_tool",
+    "rocketchat.default.alias",
     "mattermost.default.username",
 ];
 const LINKS: [&str; 6] = [
-    "slack.default.titlelink", "pagerduty.default.clientURL", "opsgenie.default.source", "pushover.default.url",
-    "rocketchat.default.titlelink", "mattermost.default.titlelink",
+    "slack.default.titlelink",
+    "pagerduty.default.clientURL",
+    "opsgenie.default.source",
+    "pushover.default.url",
+    "rocketchat.default.titlelink",
+    "mattermost.default.titlelink",
 ];
 const EMPTY: [&str; 15] = [
-    "__description", "slack.default.callbackid", "slack.default.pretext", "slack.default.iconemoji", "slack.default.iconurl",
-    "slack.default.text", "slack.default.footer", "wechat.default.to_user", "wechat.default.to_party", "wechat.default.to_tag",
-    "wechat.default.agent_id", "discord.default.content", "rocketchat.default.emoji", "rocketchat.default.iconurl",
+    "__description",
+    "slack.default.callbackid",
+    "slack.default.pretext",
+    "slack.default.iconemoji",
+    "slack.default.iconurl",
+    "slack.default.text",
+    "slack.default.footer",
+    "wechat.default.to_user",
+    "wechat.default.to_party",
+    "wechat.default.to_tag",
+    "wechat.default.agent_id",
+    "discord.default.content",
+    "rocketchat.default.emoji",
+    "rocketchat.default.iconurl",
     "rocketchat.default.text",
 ];
 
@@ -214,7 +251,9 @@ fn built_in() -> String {
     for service in ["slack", "mattermost"] {
         define(
             &format!("{service}.default.fallback"),
-            &format!("{{{{ template \"{service}.default.title\" . }}}} | {{{{ template \"{service}.default.titlelink\" . }}}}"),
+            &format!(
+                "{{{{ template \"{service}.default.title\" . }}}} | {{{{ template \"{service}.default.titlelink\" . }}}}"
+            ),
         );
         define(
             &format!("{service}.default.color"),
@@ -260,9 +299,12 @@ fn built_in() -> String {
         loose("Firing", "# ", "__text_alert_list_markdown"),
         loose("Resolved", "# ", "__text_alert_list_markdown")
     );
-    for name in
-        ["msteams.default.text", "msteamsv2.default.text", "jira.default.description", "mattermost.default.text"]
-    {
+    for name in [
+        "msteams.default.text",
+        "msteamsv2.default.text",
+        "jira.default.description",
+        "mattermost.default.text",
+    ] {
         define(name, &markdown);
     }
     out

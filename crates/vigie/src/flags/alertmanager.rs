@@ -3,7 +3,7 @@
 use super::{Command, Flag, switch, value};
 
 /// `vigie alertmanager`
-pub const COMMAND: Command = Command {
+pub(crate) const COMMAND: Command = Command {
     name: "alertmanager",
     about: "The Alertmanager handles alerts sent by client applications such as the Prometheus server.",
     positional: None,

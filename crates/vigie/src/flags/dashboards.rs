@@ -3,7 +3,7 @@
 use super::{Command, Flag, switch, value};
 
 /// `vigie dashboards`
-pub const COMMAND: Command = Command {
+pub(crate) const COMMAND: Command = Command {
     name: "dashboards",
     about: "Dashboards in Grafana's format, drawn from a Prometheus.",
     positional: None,

@@ -4,10 +4,10 @@
 //! table lets it repeat. A flag that is known but not acted on yet is accepted with a warning that names it; an unknown one
 //! is an error.
 
-pub mod alertmanager;
-pub mod dashboards;
-pub mod prometheus;
-pub mod run;
+pub(crate) mod alertmanager;
+pub(crate) mod dashboards;
+pub(crate) mod prometheus;
+pub(crate) mod run;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
+pub(crate) enum Takes {
     /// A value.
     Value,
     /// Values, the flag being given several times.
@@ -26,69 +26,69 @@ pub enum Takes {
 
 /// One row of a flag table.
 #[derive(Debug, Clone, Copy)]
-pub struct Flag {
+pub(crate) struct Flag {
     /// The name without dashes.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it takes.
-    pub takes: Takes,
+    pub(crate) takes: Takes,
     /// The value where it is not given; `true` or `false` for a switch.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// One sentence.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// Left out of `--help`, as in the original.
-    pub hidden: bool,
+    pub(crate) hidden: bool,
     /// Whether giving it changes anything yet.
-    pub acted_on: bool,
+    pub(crate) acted_on: bool,
 }
 
 /// A flag with a value.
-pub const fn value(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn value(name: &'static str, default: &'static str, help: &'static str) -> Flag {
     Flag { name, takes: Takes::Value, default, help, hidden: false, acted_on: true }
 }
 
 /// A switch that is off unless given.
-pub const fn switch(name: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag { name, takes: Takes::Nothing, default: "false", help, hidden: false, acted_on: true }
 }
 
 impl Flag {
     /// The same, repeatable.
-    pub const fn repeatable(self) -> Self {
+    pub(crate) const fn repeatable(self) -> Self {
         Self { takes: Takes::Values, ..self }
     }
 
     /// The same, a switch that is on unless `--no-` is given.
-    pub const fn on(self) -> Self {
+    pub(crate) const fn on(self) -> Self {
         Self { default: "true", ..self }
     }
 
     /// The same, accepted without effect for now.
-    pub const fn later(self) -> Self {
+    pub(crate) const fn later(self) -> Self {
         Self { acted_on: false, ..self }
     }
 
     /// The same, left out of `--help`.
-    pub const fn hidden(self) -> Self {
+    pub(crate) const fn hidden(self) -> Self {
         Self { hidden: true, ..self }
     }
 }
 
 /// A role's command line.
 #[derive(Debug, Clone, Copy)]
-pub struct Command {
+pub(crate) struct Command {
     /// The name shown in usage and errors.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// One sentence under the usage.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// What may stand besides flags, for the usage line.
-    pub positional: Option<&'static str>,
+    pub(crate) positional: Option<&'static str>,
     /// The flags.
-    pub flags: &'static [&'static [Flag]],
+    pub(crate) flags: &'static [&'static [Flag]],
 }
 
 /// What a command line came to.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Run with these.
     Run(Parsed),
     /// Print this and exit 0: `--help`, `--version`.
@@ -97,13 +97,12 @@ pub enum Outcome {
 
 /// Flags with their values.
 #[derive(Debug, Clone)]
-pub struct Parsed {
+pub(crate) struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
-    given: Vec<&'static str>,
     /// Arguments that are no flags.
-    pub positional: Vec<String>,
+    pub(crate) positional: Vec<String>,
     /// Flags given that are not acted on yet.
-    pub ignored: Vec<&'static str>,
+    pub(crate) ignored: Vec<&'static str>,
 }
 
 impl Command {
@@ -115,13 +114,8 @@ impl Command {
     ///
     /// # Errors
     /// An unknown flag, a missing value, a surplus argument; in kingpin's words.
-    pub fn parse(&self, args: &[String]) -> Result<Outcome, String> {
-        let mut parsed = Parsed {
-            values: BTreeMap::new(),
-            given: Vec::new(),
-            positional: Vec::new(),
-            ignored: Vec::new(),
-        };
+    pub(crate) fn parse(&self, args: &[String]) -> Result<Outcome, String> {
+        let mut parsed = Parsed { values: BTreeMap::new(), positional: Vec::new(), ignored: Vec::new() };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let Some(long) = arg.strip_prefix("--") else {
@@ -162,7 +156,6 @@ impl Command {
                 values.clear();
             }
             values.push(value);
-            parsed.given.push(flag.name);
             if !flag.acted_on {
                 parsed.ignored.push(flag.name);
             }
@@ -201,7 +194,7 @@ impl Command {
 
     /// The text of `--help`, laid out as kingpin does.
     #[must_use]
-    pub fn help(&self) -> String {
+    pub(crate) fn help(&self) -> String {
         let positional = self.positional.map(|p| format!(" {p}")).unwrap_or_default();
         let mut out = format!("usage: {} [<flags>]{positional}\n\n{}\n\nFlags:\n", self.name, self.about);
         let mut row = |left: &str, help: &str| {
@@ -247,33 +240,27 @@ impl Parsed {
     /// # Panics
     /// When the table has no such flag.
     #[must_use]
-    pub fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.values[name].last().map_or("", String::as_str)
     }
 
     /// All values of a repeatable flag.
     #[must_use]
-    pub fn all(&self, name: &str) -> &[String] {
+    pub(crate) fn all(&self, name: &str) -> &[String] {
         &self.values[name]
     }
 
     /// Whether a switch is on.
     #[must_use]
-    pub fn is_on(&self, name: &str) -> bool {
+    pub(crate) fn is_on(&self, name: &str) -> bool {
         self.get(name) == "true"
-    }
-
-    /// Whether the flag was given.
-    #[must_use]
-    pub fn is_given(&self, name: &str) -> bool {
-        self.given.contains(&name)
     }
 
     /// A duration.
     ///
     /// # Errors
     /// When the value is none.
-    pub fn duration(&self, name: &str) -> Result<Duration, String> {
+    pub(crate) fn duration(&self, name: &str) -> Result<Duration, String> {
         model::duration::parse(self.get(name))
             .map_err(|e| format!("--{name}: {e}; write it as 30s, 5m or 1h30m"))
     }
@@ -282,21 +269,21 @@ impl Parsed {
     ///
     /// # Errors
     /// When the value is none.
-    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
         let text = self.get(name);
         text.parse().map_err(|_| format!("--{name}: expected a number, found {text:?}"))
     }
 
     /// All flags with the values in force, for `/api/v1/status/flags`.
     #[must_use]
-    pub fn in_force(&self) -> BTreeMap<String, String> {
+    pub(crate) fn in_force(&self) -> BTreeMap<String, String> {
         self.values.iter().map(|(name, v)| ((*name).to_owned(), v.join(","))).collect()
     }
 }
 
 /// The text of `--version`.
 #[must_use]
-pub fn version(name: &str) -> String {
+pub(crate) fn version(name: &str) -> String {
     format!(
         "{name}, version {} (vigie)\n  platform:         {}/{}\n",
         env!("CARGO_PKG_VERSION"),
@@ -354,7 +341,7 @@ mod tests {
         assert_eq!(p.ignored, ["old"]);
         let p = parse("").unwrap();
         assert_eq!(p.get("web.listen-address"), "0.0.0.0:9090");
-        assert!(p.is_on("compress") && !p.is_given("compress"));
+        assert!(p.is_on("compress"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Command, Flag, switch, value};
 
 /// `vigie prometheus`
-pub const COMMAND: Command = Command {
+pub(crate) const COMMAND: Command = Command {
     name: "prometheus",
     about: "The Prometheus monitoring server",
     positional: None,
@@ -198,7 +198,7 @@ const QUERY: &[Flag] = &[
 ];
 
 /// Shared by all roles.
-pub const LOG: &[Flag] = &[
+pub(crate) const LOG: &[Flag] = &[
     value(
         "log.level",
         "info",

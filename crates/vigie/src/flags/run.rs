@@ -3,7 +3,7 @@
 use super::{Command, Flag, switch, value};
 
 /// `vigie run [DIR]`
-pub const COMMAND: Command = Command {
+pub(crate) const COMMAND: Command = Command {
     name: "vigie run",
     about: "The whole stack from the files found in DIR (default: .): prometheus.yml, alertmanager.yml, provisioning/, dashboards/, web.yml.",
     positional: Some("[<DIR>]"),

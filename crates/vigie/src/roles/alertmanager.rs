@@ -19,36 +19,36 @@ use crate::Failure;
 use crate::flags::Parsed;
 
 /// How the role runs.
-pub struct Options {
+pub(crate) struct Options {
     /// `alertmanager.yml`
-    pub config_file: PathBuf,
+    pub(crate) config_file: PathBuf,
     /// Where silences, the notification log and alerts are kept.
-    pub storage_path: PathBuf,
+    pub(crate) storage_path: PathBuf,
     /// Where others reach this role.
-    pub external_url: url::Url,
+    pub(crate) external_url: url::Url,
     /// How long expired silences and notifications are kept.
-    pub retention: Duration,
+    pub(crate) retention: Duration,
     /// How often state is compacted.
-    pub maintenance_interval: Duration,
+    pub(crate) maintenance_interval: Duration,
     /// Silences kept at most, 0 for any number.
-    pub max_silences: usize,
+    pub(crate) max_silences: usize,
     /// The clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// A role that runs.
-pub struct Running {
+pub(crate) struct Running {
     /// All its routes, without a prefix.
-    pub router: Router,
+    pub(crate) router: Router,
     /// Wishes to reload.
-    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
     /// The service, for the notifier of the same process.
-    pub service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     loop_task: parking_lot::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// `vigie alertmanager`
-pub fn main(flags: &Parsed) -> Result<(), Failure> {
+pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let listen = flags.all("web.listen-address").to_vec();
     let first = listen.first().map_or(":9093", String::as_str).to_owned();
     let external_url = super::external_url(flags.get("web.external-url"), &first)?;
@@ -98,7 +98,7 @@ impl ReloadGauges {
 }
 
 /// Starts the role. Must be called within the runtime.
-pub fn start(options: Options) -> Result<Running, Failure> {
+pub(crate) fn start(options: Options) -> Result<Running, Failure> {
     let loaded =
         alertmanager::config::load_file(&options.config_file).map_err(|e| Failure::new(e.to_string()))?;
     for warning in &loaded.warnings {
@@ -157,7 +157,7 @@ pub fn start(options: Options) -> Result<Running, Failure> {
             match &outcome {
                 Ok(()) => tracing::info!(file = %file.display(), "Completed loading of configuration file"),
                 Err(e) => {
-                    tracing::error!(file = %file.display(), err = %e, "Loading configuration file failed; the former one stays in force")
+                    tracing::error!(file = %file.display(), err = %e, "Loading configuration file failed; the former one stays in force");
                 }
             }
             outcome
@@ -196,7 +196,7 @@ pub fn start(options: Options) -> Result<Running, Failure> {
 
 impl Running {
     /// Lets notifications under way finish and flushes the state.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.service.stop();
         let task = self.loop_task.lock().take();
         if let Some(task) = task
@@ -211,7 +211,7 @@ impl Running {
 struct InProcess(Arc<Service>);
 
 /// Lets the notifier of this process hand alerts over without HTTP.
-pub fn local(service: Arc<Service>) -> Arc<dyn notifier::LocalAlertmanager> {
+pub(crate) fn local(service: Arc<Service>) -> Arc<dyn notifier::LocalAlertmanager> {
     Arc::new(InProcess(service))
 }
 

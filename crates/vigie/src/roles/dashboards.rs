@@ -19,21 +19,21 @@ const RESCAN_INTERVAL: Duration = Duration::from_secs(10);
 const FIRST_PASSWORD: &str = "admin";
 
 /// How the role runs.
-pub struct Options {
+pub(crate) struct Options {
     /// Where users and sessions are kept.
-    pub storage_path: PathBuf,
+    pub(crate) storage_path: PathBuf,
     /// Where dashboards come from.
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// Where data comes from.
-    pub upstream: Upstream,
+    pub(crate) upstream: Upstream,
     /// Whether everybody may view.
-    pub anonymous: bool,
+    pub(crate) anonymous: bool,
     /// The clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// `vigie dashboards`
-pub fn main(flags: &Parsed) -> Result<(), Failure> {
+pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let listen = flags.get("web.listen-address").to_owned();
     let anonymous = flags.is_on("auth.anonymous");
     if anonymous && !is_loopback(&listen) {
@@ -71,7 +71,7 @@ pub fn main(flags: &Parsed) -> Result<(), Failure> {
 }
 
 /// Opens the role and looks for changed dashboards until `shutdown`.
-pub fn start(options: Options, shutdown: &Shutdown) -> Result<(Router, Arc<Service>), Failure> {
+pub(crate) fn start(options: Options, shutdown: &Shutdown) -> Result<(Router, Arc<Service>), Failure> {
     // Another first password may be given, as Grafana's GF_SECURITY_ADMIN_PASSWORD; it is not asked to be changed.
     let given =
         ["VIGIE_ADMIN_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD"].iter().find_map(|v| std::env::var(v).ok());
@@ -104,7 +104,7 @@ pub fn start(options: Options, shutdown: &Shutdown) -> Result<(Router, Arc<Servi
 }
 
 /// Whether only this machine can reach an address.
-pub fn is_loopback(address: &str) -> bool {
+pub(crate) fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(h, _)| h);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

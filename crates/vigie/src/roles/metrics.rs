@@ -10,7 +10,7 @@ use web::api::BuildInfo;
 use MetricType::{Counter, Gauge};
 
 /// Registers everything that is asked for at each gathering.
-pub fn register(
+pub(crate) fn register(
     registry: &Registry,
     build: &BuildInfo,
     store: &Arc<tsdb::Store>,
@@ -37,7 +37,7 @@ pub fn register(
 }
 
 /// `NAME{version,revision,branch,goversion,…} 1`
-pub fn register_build_info(registry: &Registry, name: &'static str, build: &BuildInfo) {
+pub(crate) fn register_build_info(registry: &Registry, name: &'static str, build: &BuildInfo) {
     let labels = LabelSet::from_pairs([
         ("version", build.version.as_str()),
         ("revision", build.revision.as_str()),

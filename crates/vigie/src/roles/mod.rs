@@ -1,10 +1,10 @@
 //! The roles: each takes its flags, puts its parts together, serves until told to stop.
 
-pub mod alertmanager;
-pub mod dashboards;
+pub(crate) mod alertmanager;
+pub(crate) mod dashboards;
 mod metrics;
-pub mod prometheus;
-pub mod run;
+pub(crate) mod prometheus;
+pub(crate) mod run;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use web::server::{ServerOptions, Shutdown};
 use crate::Failure;
 
 /// The process's clock: milliseconds since the Unix epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The system's clock.
-pub fn system_clock() -> Clock {
+pub(crate) fn system_clock() -> Clock {
     Arc::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -27,7 +27,7 @@ pub fn system_clock() -> Clock {
 }
 
 /// The runtime all async parts share.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // Both TLS libraries' users in the tree share one provider, installed once.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
@@ -37,7 +37,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Serves `router` on all addresses until `shutdown`; tells the first failure.
-pub async fn serve_all(
+pub(crate) async fn serve_all(
     addresses: &[String],
     router: Router,
     options: &ServerOptions,
@@ -65,13 +65,13 @@ pub async fn serve_all(
 }
 
 /// Puts all routes of `router` under `prefix` (`/` for none).
-pub fn under_prefix(router: Router, prefix: &str) -> Router {
+pub(crate) fn under_prefix(router: Router, prefix: &str) -> Router {
     let prefix = format!("/{}", prefix.trim_matches('/'));
     if prefix == "/" { router } else { Router::new().nest(&prefix, router) }
 }
 
 /// `--web.external-url`, by default this host and the first listener's port.
-pub fn external_url(given: &str, listen: &str) -> Result<url::Url, Failure> {
+pub(crate) fn external_url(given: &str, listen: &str) -> Result<url::Url, Failure> {
     let text = if given.is_empty() {
         let port = listen.rsplit_once(':').map_or("", |(_, p)| p);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -87,7 +87,10 @@ pub fn external_url(given: &str, listen: &str) -> Result<url::Url, Failure> {
     })
 }
 
-/// Creates a directory, with its name in the error.
-pub fn create_dir(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|e| Failure::new(format!("create {}: {e}", path.display())))
+/// Creates a directory that only its owner may enter, with its name in the error.
+pub(crate) fn create_dir(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|e| Failure::new(format!("create {}: {e}", path.display())))
 }

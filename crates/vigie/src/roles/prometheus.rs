@@ -25,43 +25,43 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
 /// How the role runs.
-pub struct Options {
+pub(crate) struct Options {
     /// `prometheus.yml`; `None`: the text of [`Options::default_config`].
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
     /// The configuration where there is no file.
-    pub default_config: String,
+    pub(crate) default_config: String,
     /// The store's directory.
-    pub storage_path: PathBuf,
+    pub(crate) storage_path: PathBuf,
     /// How long samples are kept.
-    pub retention: Duration,
+    pub(crate) retention: Duration,
     /// Where others reach this role.
-    pub external_url: url::Url,
+    pub(crate) external_url: url::Url,
     /// The port it listens on.
-    pub listen_port: u16,
+    pub(crate) listen_port: u16,
     /// `--web.enable-lifecycle`
-    pub enable_lifecycle: bool,
+    pub(crate) enable_lifecycle: bool,
     /// `--web.cors.origin`
-    pub cors_origin: String,
+    pub(crate) cors_origin: String,
     /// Evaluation of queries.
-    pub engine: promql::EngineOptions,
+    pub(crate) engine: promql::EngineOptions,
     /// Evaluation of rules.
-    pub rules: rules::ManagerOptions,
+    pub(crate) rules: rules::ManagerOptions,
     /// Sending of alerts.
-    pub notifier: notifier::ManagerOptions,
+    pub(crate) notifier: notifier::ManagerOptions,
     /// The Alertmanager of this process, if there is one, and the addresses that mean it.
-    pub local_alertmanager: Option<(Arc<dyn notifier::LocalAlertmanager>, Vec<String>)>,
+    pub(crate) local_alertmanager: Option<(Arc<dyn notifier::LocalAlertmanager>, Vec<String>)>,
     /// What `/api/v1/status/flags` shows.
-    pub flags: BTreeMap<String, String>,
+    pub(crate) flags: BTreeMap<String, String>,
     /// The clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// A role that runs.
-pub struct Running {
+pub(crate) struct Running {
     /// All its routes, without a prefix.
-    pub router: Router,
+    pub(crate) router: Router,
     /// Wishes to reload.
-    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
     parts: Arc<Parts>,
 }
 
@@ -86,7 +86,7 @@ struct Checked {
 }
 
 /// `vigie prometheus`
-pub fn main(flags: &Parsed) -> Result<(), Failure> {
+pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let listen = flags.all("web.listen-address").to_vec();
     let first = listen.first().map_or("0.0.0.0:9090", String::as_str).to_owned();
     let external_url = super::external_url(flags.get("web.external-url"), &first)?;
@@ -177,7 +177,7 @@ fn rules_options(
         for_outage_tolerance: flags.duration("rules.alert.for-outage-tolerance")?,
         for_grace_period: flags.duration("rules.alert.for-grace-period")?,
         max_concurrent_evals: flags.number("rules.max-concurrent-evals")?,
-        parser: parser.clone(),
+        parser: *parser,
     })
 }
 
@@ -192,12 +192,12 @@ fn notifier_options(flags: &Parsed) -> Result<notifier::ManagerOptions, Failure>
 }
 
 /// The port of an address, 0 where it has none.
-pub fn port_of(address: &str) -> u16 {
+pub(crate) fn port_of(address: &str) -> u16 {
     address.rsplit_once(':').and_then(|(_, p)| p.parse().ok()).unwrap_or(0)
 }
 
 /// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
-pub async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
+pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
     let checked = check(options.config_file.as_deref(), &options.default_config, &options.engine.parser)?;
     let registry = Registry::new();
     let clock = Arc::clone(&options.clock);
@@ -304,13 +304,8 @@ pub async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Fai
 }
 
 impl Running {
-    /// The store, for tests and the summary.
-    pub fn api(&self) -> &Arc<Api> {
-        &self.parts.api
-    }
-
     /// Stops what writes, then what sends, then the store.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         tracing::info!("Stopping scrape manager...");
         self.parts.scrape.stop().await;
         tracing::info!("Stopping rule manager...");
@@ -333,7 +328,7 @@ impl Parts {
         while let Some(answer) = wishes.recv().await {
             let file = self.config_file.clone();
             let default = self.default_config.clone();
-            let parser = self.api.engine.options().parser.clone();
+            let parser = self.api.engine.options().parser;
             let checked =
                 tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
             let outcome = match checked {
@@ -385,7 +380,7 @@ impl Parts {
             match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
-                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again")
+                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again");
                 }
                 Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
             }
@@ -421,7 +416,7 @@ fn check(
 }
 
 /// What this program was built from.
-pub fn build_info() -> BuildInfo {
+pub(crate) fn build_info() -> BuildInfo {
     BuildInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: option_env!("VIGIE_REVISION").unwrap_or("").to_owned(),

@@ -42,7 +42,7 @@ struct Addresses {
 }
 
 /// `vigie run`
-pub fn main(flags: &Parsed) -> Result<(), Failure> {
+pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let dir = match flags.positional.as_slice() {
         [] => PathBuf::from("."),
         [dir] => PathBuf::from(dir),

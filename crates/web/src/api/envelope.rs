@@ -18,8 +18,6 @@ pub(crate) enum ErrorType {
     Canceled,
     Timeout,
     Internal,
-    NotFound,
-    Unavailable,
 }
 
 impl ErrorType {
@@ -30,8 +28,6 @@ impl ErrorType {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
-            Self::NotFound => "not_found",
-            Self::Unavailable => "unavailable",
         }
     }
 
@@ -41,8 +37,7 @@ impl ErrorType {
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Canceled => StatusCode::from_u16(499).expect("three digits"),
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whole notifications over loopback: webhook, Slack and e-mail, with the state surviving a restart.
 
+#![allow(clippy::unwrap_used, reason = "all of this file is test")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The HTTP side: `/api/v2`, the old `/api/v1`, health, reload, metrics and a page.
 
 mod page;
+mod read;
 mod render;
 mod v1;
 mod v2;
@@ -115,15 +116,14 @@ fn values<'q>(query: &'q [(String, String)], name: &str) -> Vec<&'q str> {
     query.iter().filter(|(k, _)| k == name).map(|(_, v)| v.as_str()).collect()
 }
 
-/// A flag; an unreadable one is an error text.
-fn flag(query: &[(String, String)], name: &str, default: bool) -> Result<bool, String> {
+/// A flag; as upstream's parser has it, what is not one of the words for true is false.
+fn flag(query: &[(String, String)], name: &str, default: bool) -> bool {
     match values(query, name).last() {
-        None | Some(&"") => Ok(default),
-        Some(v) => match v.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
-            "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
-            _ => Err(format!("{name} in query must be of type boolean: {v:?}")),
-        },
+        None | Some(&"") => default,
+        Some(v) => matches!(
+            v.to_ascii_lowercase().as_str(),
+            "true" | "1" | "yes" | "ok" | "y" | "on" | "selected" | "checked" | "t" | "enabled"
+        ),
     }
 }
 

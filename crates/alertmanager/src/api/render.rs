@@ -1,18 +1,16 @@
-//! What the API tells of alerts and silences, and how it reads them.
+//! What the API tells of alerts and silences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{LabelSet, Matcher, TimestampMs};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{flag, values};
-use crate::alert::{Alert, PostAlert};
+use crate::alert::Alert;
 use crate::dispatch::Core;
-use crate::error::Error;
 use crate::inhibit::Inhibitor;
 use crate::matchers;
-use crate::silence::{Silence, op_from_flags};
+use crate::silence::Silence;
 
 /// RFC 3339 in milliseconds.
 pub(super) fn time_text(ms: TimestampMs) -> String {
@@ -55,11 +53,11 @@ impl AlertFilter {
             }
         };
         Ok(Self {
-            active: flag(query, "active", true)?,
-            silenced: flag(query, "silenced", true)?,
-            inhibited: flag(query, "inhibited", true)?,
-            unprocessed: flag(query, "unprocessed", true)?,
-            muted: flag(query, "muted", true)?,
+            active: flag(query, "active", true),
+            silenced: flag(query, "silenced", true),
+            inhibited: flag(query, "inhibited", true),
+            unprocessed: flag(query, "unprocessed", true),
+            muted: flag(query, "muted", true),
             matchers: parse_matchers(&values(query, "filter"))?,
             receiver,
             receiver_matchers: parse_matchers(&values(query, "receiver_matchers"))?,
@@ -195,110 +193,6 @@ pub(super) fn silence_json(silence: &Silence, now_ms: TimestampMs) -> Value {
         out["annotations"] = json!(silence.annotations);
     }
     out
-}
-
-#[derive(Deserialize)]
-struct AlertBody {
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default, rename = "startsAt")]
-    starts_at: Option<String>,
-    #[serde(default, rename = "endsAt")]
-    ends_at: Option<String>,
-    #[serde(default, rename = "generatorURL")]
-    generator_url: Option<String>,
-}
-
-/// Milliseconds from RFC 3339; the zero time and the empty text are absent.
-fn time(text: Option<&str>) -> Result<Option<TimestampMs>, String> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(t) if t.starts_with("0001-01-01T00:00:00") => Ok(None),
-        Some(t) => t
-            .parse::<jiff::Timestamp>()
-            .map(|t| Some(t.as_millisecond()))
-            .map_err(|_| format!("parsing time {t:?}: not an RFC 3339 time")),
-    }
-}
-
-/// Reads an array of alerts.
-pub(super) fn read_alerts(body: &[u8]) -> Result<Vec<PostAlert>, String> {
-    let list: Vec<AlertBody> = serde_json::from_slice(body)
-        .map_err(|e| format!("parsing alerts body from \"\" failed, because {e}"))?;
-    list.into_iter()
-        .map(|a| {
-            Ok(PostAlert {
-                labels: LabelSet::from_pairs(a.labels),
-                annotations: LabelSet::from_pairs(a.annotations.unwrap_or_default()),
-                starts_at_ms: time(a.starts_at.as_deref())?,
-                ends_at_ms: time(a.ends_at.as_deref())?,
-                generator_url: a.generator_url.unwrap_or_default(),
-            })
-        })
-        .collect()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MatcherBody {
-    name: String,
-    value: String,
-    #[serde(default)]
-    is_regex: bool,
-    #[serde(default)]
-    is_equal: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SilenceBody {
-    #[serde(default)]
-    id: Option<String>,
-    matchers: Vec<MatcherBody>,
-    starts_at: String,
-    ends_at: String,
-    created_by: String,
-    comment: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-}
-
-/// Reads a silence. The outer error is for a body that is no silence at all, the inner one for a silence that is wrong.
-pub(super) fn read_silence(body: &[u8], now_ms: TimestampMs) -> Result<Result<Silence, Error>, String> {
-    let body: SilenceBody = serde_json::from_slice(body)
-        .map_err(|e| format!("parsing silence body from \"\" failed, because {e}"))?;
-    let starts = time(Some(&body.starts_at))?;
-    let ends = time(Some(&body.ends_at))?;
-    let convert = || {
-        let mut list = Vec::new();
-        for m in &body.matchers {
-            let op = op_from_flags(m.is_regex, m.is_equal.unwrap_or(true));
-            let matcher = Matcher::new(m.name.as_str(), op, m.value.as_str())
-                .map_err(|e| Error::invalid(format!("invalid silence: invalid label matcher: {e}")))?;
-            list.push(matcher);
-        }
-        let (Some(starts), Some(ends)) = (starts, ends) else {
-            return Err(Error::invalid("invalid silence: invalid zero start or end timestamp"));
-        };
-        if starts >= ends {
-            return Err(Error::invalid("Failed to create silence: start time must be before end time"));
-        }
-        if ends < now_ms {
-            return Err(Error::invalid("Failed to create silence: end time can't be in the past"));
-        }
-        Ok(Silence {
-            id: body.id.clone().unwrap_or_default(),
-            matchers: list,
-            starts_at_ms: starts,
-            ends_at_ms: ends,
-            updated_at_ms: now_ms,
-            created_by: body.created_by.clone(),
-            comment: body.comment.clone(),
-            annotations: body.annotations.clone(),
-        })
-    };
-    Ok(convert())
 }
 
 /// Whether a silence has every matcher of a filter.

@@ -151,3 +151,42 @@ async fn status_hides_secrets_and_the_rest_answers() {
     assert_eq!(call(&s, Method::POST, "/-/reload", None).await.0, 500);
     assert!(call(&s, Method::GET, "/", None).await.1.as_str().unwrap().contains("<!DOCTYPE html>"));
 }
+
+#[tokio::test]
+async fn refuses_with_the_validators_codes() {
+    let s = service();
+    let whole = json!({"comment": "c", "createdBy": "me", "matchers": [{"name": "a", "value": "b", "isRegex": false}],
+        "startsAt": "2023-11-14T22:00:00Z", "endsAt": "2023-11-15T22:00:00Z"});
+    let without = |key: &str| {
+        let mut body = whole.clone();
+        body.as_object_mut().unwrap().remove(key);
+        body
+    };
+    let with = |key: &str, value: Value| {
+        let mut body = whole.clone();
+        body[key] = value;
+        body
+    };
+    for (path, body, status, code, text) in [
+        ("alerts", json!([{"annotations": {}}]), 422, 602, "0.labels in body is required"),
+        ("alerts", json!({}), 400, 400, "parsing alerts body from \"\" failed, because"),
+        ("alerts", json!([{"labels": {}, "startsAt": "zzz"}]), 400, 400, "parsing time \"zzz\""),
+        ("silences", without("comment"), 422, 602, "comment in body is required"),
+        ("silences", without("endsAt"), 422, 602, "endsAt in body is required"),
+        ("silences", with("matchers", json!([])), 422, 612, "matchers in body should have at least 1 items"),
+        (
+            "silences",
+            with("matchers", json!([{"name": "a", "isRegex": true}])),
+            422,
+            602,
+            "matchers.0.value in body is required",
+        ),
+        ("status", json!({}), 405, 405, "method POST is not allowed"),
+        ("nope", json!({}), 404, 404, "path /api/v2/nope was not found"),
+    ] {
+        let (got, reply) = call(&s, Method::POST, &format!("/api/v2/{path}"), Some(body.clone())).await;
+        assert_eq!((got, reply["code"].as_u64()), (status, Some(code)), "{path} {body}: {reply}");
+        assert!(reply["message"].as_str().unwrap().contains(text), "{path} {body}: {reply}");
+    }
+    assert_eq!(call(&s, Method::POST, "/api/v2/silences", Some(whole)).await.0, 200);
+}

@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::read;
 use super::render::{self, AlertFilter};
 use super::{App, json as reply, query, values};
 use crate::error::{Error, ErrorKind};
@@ -82,12 +83,12 @@ async fn alerts(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
 }
 
 async fn post_alerts(State(app): State<App>, body: Bytes) -> Response {
-    match render::read_alerts(&body) {
+    match read::read_alerts(&body) {
         Ok(list) => match app.service.receive(&list) {
             Ok(()) => success(Value::Null),
             Err(e) => failed(&e),
         },
-        Err(e) => bad(&e),
+        Err(e) => bad(&e.message),
     }
 }
 
@@ -112,13 +113,13 @@ async fn silences(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
 }
 
 async fn post_silence(State(app): State<App>, body: Bytes) -> Response {
-    match render::read_silence(&body, app.service.now_ms()) {
+    match read::read_silence(&body, app.service.now_ms()) {
         Ok(Ok(silence)) => match app.service.set_silence(silence) {
             Ok(id) => success(json!({"silenceId": id})),
             Err(e) => failed(&e),
         },
         Ok(Err(e)) => failed(&e),
-        Err(e) => bad(&e),
+        Err(e) => bad(&e.message),
     }
 }
 

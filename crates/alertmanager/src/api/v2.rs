@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::read;
 use super::render::{self, AlertFilter};
 use super::{App, flag, json as reply, query, values};
 use crate::error::{Error, ErrorKind};
@@ -22,6 +23,16 @@ pub(super) fn routes() -> Router<App> {
         .route("/alerts/groups", get(groups))
         .route("/silences", get(silences).post(post_silence))
         .route("/silence/{id}", get(silence).delete(delete_silence))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+}
+
+async fn not_found(uri: Uri) -> Response {
+    malformed(StatusCode::NOT_FOUND, 404, &format!("path /api/v2{} was not found", uri.path()))
+}
+
+async fn not_allowed(method: Method) -> Response {
+    malformed(StatusCode::METHOD_NOT_ALLOWED, 405, &format!("method {method} is not allowed"))
 }
 
 fn bad(text: String) -> Response {
@@ -57,7 +68,7 @@ async fn status(State(app): State<App>) -> Response {
     reply(
         StatusCode::OK,
         &json!({
-            "cluster": {"name": "", "peers": [], "status": "disabled"},
+            "cluster": {"peers": [], "status": "disabled"},
             "config": {"original": config.shown},
             "uptime": render::time_text(app.service.started_ms),
             "versionInfo": app.options.version,
@@ -98,9 +109,9 @@ async fn post_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) ->
     if let Some(refusal) = not_json(&headers) {
         return refusal;
     }
-    let list = match render::read_alerts(&body) {
+    let list = match read::read_alerts(&body) {
         Ok(list) => list,
-        Err(e) => return malformed(StatusCode::BAD_REQUEST, 400, &e),
+        Err(e) => return malformed(e.status, e.code, &e.message),
     };
     match app.service.receive(&list) {
         Ok(()) => StatusCode::OK.into_response(),
@@ -155,9 +166,9 @@ async fn silences(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let query = query(raw.as_deref());
     let parse = || {
         let states = [
-            (SilenceState::Active, flag(&query, "active", true)?),
-            (SilenceState::Pending, flag(&query, "pending", true)?),
-            (SilenceState::Expired, flag(&query, "expired", true)?),
+            (SilenceState::Active, flag(&query, "active", true)),
+            (SilenceState::Pending, flag(&query, "pending", true)),
+            (SilenceState::Expired, flag(&query, "expired", true)),
         ];
         Ok::<_, String>((render::parse_matchers(&values(&query, "filter"))?, states))
     };
@@ -183,10 +194,10 @@ async fn post_silence(State(app): State<App>, headers: HeaderMap, body: Bytes) -
     if let Some(refusal) = not_json(&headers) {
         return refusal;
     }
-    let silence = match render::read_silence(&body, app.service.now_ms()) {
+    let silence = match read::read_silence(&body, app.service.now_ms()) {
         Ok(Ok(silence)) => silence,
         Ok(Err(e)) => return failed(&e),
-        Err(e) => return malformed(StatusCode::BAD_REQUEST, 400, &e),
+        Err(e) => return malformed(e.status, e.code, &e.message),
     };
     match app.service.set_silence(silence) {
         Ok(id) => reply(StatusCode::OK, &json!({"silenceID": id})),

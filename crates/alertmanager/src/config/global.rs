@@ -235,6 +235,14 @@ impl GlobalConfig {
     pub(super) fn shown_defaults(&self) -> Vec<(String, Out)> {
         let mut out = vec![
             ("resolve_timeout".to_owned(), Out::Str(duration_text(self.resolve_timeout_ms))),
+            (
+                "http_config".to_owned(),
+                Out::Map(
+                    ["follow_redirects", "enable_http2"]
+                        .map(|key| (key.to_owned(), Out::Bool(true)))
+                        .to_vec(),
+                ),
+            ),
             ("smtp_hello".to_owned(), Out::Str(self.smtp.hello.clone())),
             ("smtp_require_tls".to_owned(), Out::Bool(self.smtp.require_tls)),
             ("slack_app_url".to_owned(), Out::Str(self.slack_app_url.clone())),

@@ -88,6 +88,7 @@ fn server(lifecycle: bool) -> Server {
 
 impl Server {
     async fn call(&self, method: Method, uri: &str, form: Option<&str>) -> (StatusCode, String) {
+        let uri = uri.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
         let req = Request::builder().method(method).uri(uri);
         let req = match form {
             Some(form) => req

@@ -61,6 +61,13 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         web_config: (!web_config.is_empty()).then(|| PathBuf::from(web_config)),
         ..ServerOptions::default()
     };
+    if server.web_config.is_none() && listen.iter().any(|a| !super::dashboards::is_loopback(a)) {
+        // The original's default address, kept so that a unit file needs no change.
+        tracing::warn!(
+            address = %first,
+            "Whoever reaches this address can silence alerts: give passwords with --web.config.file, or listen on 127.0.0.1"
+        );
+    }
     let options = Options {
         config_file: PathBuf::from(flags.get("config.file")),
         storage_path: PathBuf::from(flags.get("storage.path")),

@@ -1,5 +1,4 @@
 //! Whole notifications over loopback: webhook, Slack and e-mail, with the state surviving a restart.
-#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
 #![allow(clippy::unwrap_used, reason = "all of this file is test")]
 

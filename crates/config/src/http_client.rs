@@ -376,12 +376,13 @@ impl TlsConfig {
             );
         }
         if let (Some(min), Some(max)) = (self.min_version, self.max_version)
-            && min > max {
-                fail(
-                    "max_version",
-                    "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified",
-                );
-            }
+            && min > max
+        {
+            fail(
+                "max_version",
+                "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified",
+            );
+        }
     }
 
     /// Joins relative file names with `dir`.

@@ -129,16 +129,14 @@ fn complete(config: &mut Config, root: &Node, cx: &mut Context<'_>, env: &dyn Fn
     if let Some(
         strategy @ (TranslationStrategy::NoTranslation | TranslationStrategy::NoUtf8EscapingWithSuffixes),
     ) = config.otlp.translation_strategy
-        && scheme == ValidationScheme::Legacy {
-            let place = root.get("otlp").map_or(root.place, |n| n.place);
-            cx.error(
-                place,
-                format!(
-                    "OTLP translation strategy {:?} is not allowed when UTF8 is disabled",
-                    strategy.as_str()
-                ),
-            );
-        }
+        && scheme == ValidationScheme::Legacy
+    {
+        let place = root.get("otlp").map_or(root.place, |n| n.place);
+        cx.error(
+            place,
+            format!("OTLP translation strategy {:?} is not allowed when UTF8 is disabled", strategy.as_str()),
+        );
+    }
 }
 
 /// Reads the files that `scrape_config_files` names and adds their entries.

@@ -59,8 +59,7 @@ impl Encode for RulePlace {
 }
 
 /// A rule's expression, which knows whether it was written or is the default `(.*)`.
-#[derive(Clone, PartialEq, Eq)]
-#[derive(Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct RelabelRegex {
     regex: Regex,
     written: bool,
@@ -75,7 +74,6 @@ impl RelabelRegex {
         Ok(Self { regex: Regex::new(text)?, written: true })
     }
 }
-
 
 impl std::ops::Deref for RelabelRegex {
     type Target = Regex;

@@ -637,9 +637,10 @@ fn kubernetes(v: &View<'_>) -> Option<String> {
             }
         }
         if let Some(field) = selector.get("field").and_then(Node::as_str)
-            && field.split(',').any(|part| !part.contains('=') && !part.trim().is_empty()) {
-                return Some(format!("invalid selector: '{field}'; can't understand '{field}'"));
-            }
+            && field.split(',').any(|part| !part.contains('=') && !part.trim().is_empty())
+        {
+            return Some(format!("invalid selector: '{field}'; can't understand '{field}'"));
+        }
     }
     None
 }

@@ -185,10 +185,12 @@ fn run_to_log(command: &mut Command, log: &Path) -> anyhow::Result<bool> {
 /// Passed and failed tests in the closing lines of nextest, cargo test and vitest.
 fn counts(log: &str) -> (u64, u64) {
     let (mut passed, mut failed) = (0, 0);
+    // nextest shows each test's own closing line too; its summary alone counts each test once.
+    let has_summary = log.lines().any(|line| line.trim().starts_with("Summary ["));
     for line in log.lines() {
         let line = line.trim();
         let counted = line.starts_with("Summary [")
-            || line.starts_with("test result:")
+            || (line.starts_with("test result:") && !has_summary)
             || (line.starts_with("Tests ") && line.ends_with(')'));
         if !counted {
             continue;
@@ -217,6 +219,7 @@ mod tests {
             ("test result: ok. 25 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", (25, 0)),
             ("      Tests  2 failed | 40 passed (42)", (40, 2)),
             ("   running 3 tests, 3 passed", (0, 0)),
+            ("test result: ok. 1 passed; 0 failed\nSummary [ 1.2s] 1 test run: 1 passed, 0 skipped", (1, 0)),
         ] {
             assert_eq!(counts(line), expect, "{line}");
         }

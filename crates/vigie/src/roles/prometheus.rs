@@ -333,11 +333,13 @@ impl Parts {
                 tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
             let outcome = match checked {
                 Ok(Ok(checked)) => self.apply(checked).await,
-                Ok(Err(failure)) => Err(failure.message),
+                Ok(Err(failure)) => {
+                    Err(format!("{}\nthe former configuration stays in force", failure.message))
+                }
                 Err(e) => Err(format!("reading the configuration ended abnormally: {e}")),
             };
             if let Err(e) = &outcome {
-                tracing::error!(err = %e, "Error reloading config; the former one stays in force");
+                tracing::error!(err = %e, "Error reloading config");
                 self.note(false);
             }
             // Whoever wished may have gone away.
@@ -350,10 +352,14 @@ impl Parts {
         for warning in &config.warnings {
             tracing::warn!(warning = %warning, "Configuration");
         }
-        self.scrape.apply(&config.value).await.map_err(|e| e.join("; "))?;
         self.notifier.apply(&config.value).map_err(|e| e.to_string())?;
         self.rules.apply(&config.value, rule_files).await.map_err(|e| e.to_string())?;
+        // Last, because it is the one that can succeed in part: what it could not take goes on as before.
+        let refused = self.scrape.apply(&config.value).await.err();
         *self.config_yaml.write() = config.value.to_yaml();
+        if let Some(refused) = refused {
+            return Err(format!("{}\nall else of the new configuration is in force", refused.join("; ")));
+        }
         self.note(true);
         let file = self.config_file.as_deref().unwrap_or(Path::new("(built in)"));
         tracing::info!(filename = %file.display(), "Completed loading of configuration file");

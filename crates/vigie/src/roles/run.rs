@@ -247,7 +247,10 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
     );
     println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
-    println!("  serves  dashboards        http://{}/  (first login: admin / admin)", addresses.dashboards);
+    println!(
+        "  serves  dashboards        http://{}/  (user admin; a new installation's password is admin unless VIGIE_ADMIN_PASSWORD gave another)",
+        addresses.dashboards
+    );
     println!("          queries, targets  http://{}/", addresses.prometheus);
     if has_alertmanager {
         println!("          Alertmanager      http://{}/", addresses.alertmanager);

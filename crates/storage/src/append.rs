@@ -1,6 +1,6 @@
 //! The write side: rows and single samples.
 
-use model::{LabelSet, TimestampMs};
+use model::{Exemplar, Histogram, LabelSet, TimestampMs};
 
 use crate::Error;
 
@@ -88,4 +88,97 @@ pub trait SampleAppender: Send + Sync {
     /// # Errors
     /// When the log cannot take the batch; then nothing of it is written.
     fn append(&self, batch: &[SeriesSample]) -> Result<AppendReport, Error>;
+}
+
+/// What makes a label set, when it is asked for.
+pub trait LabelSource {
+    /// The label set.
+    ///
+    /// # Errors
+    /// When what it is made from is no label set; the batch fails with it.
+    fn label_set(&self) -> Result<LabelSet, Error>;
+}
+
+impl LabelSource for LabelSet {
+    fn label_set(&self) -> Result<LabelSet, Error> {
+        Ok(self.clone())
+    }
+}
+
+/// One series of a batch, with its points in any order.
+#[derive(Clone, Copy)]
+pub struct SeriesPoints<'a> {
+    /// Stands for the label set across batches, so that it need not be made again: within one process equal keys always
+    /// mean equal label sets. `None` when the writer has no such key.
+    pub key: Option<u128>,
+    /// The label set. Asked only where the key is not known.
+    pub labels: &'a dyn LabelSource,
+    /// Plain samples; a value may be the staleness marker.
+    pub floats: &'a [(TimestampMs, f64)],
+    /// Native histograms.
+    pub histograms: &'a [(TimestampMs, Histogram)],
+    /// Exemplars. Those that are refused are counted, and fail nothing.
+    pub exemplars: &'a [Exemplar],
+}
+
+/// What becomes of the good samples of a batch that has bad ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusals {
+    /// They are written (remote write 2.0, scrapes, rules).
+    Skip,
+    /// They are not (remote write 1.0).
+    FailBatch,
+}
+
+/// Why a sample was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// Older than the series' newest, and late samples are not taken.
+    OutOfOrder,
+    /// Older than the out-of-order window.
+    TooOld,
+    /// The timestamp is present with another value.
+    Duplicate,
+    /// Too far in the future, or older than retention.
+    OutOfBounds,
+    /// A histogram that contradicts itself.
+    InvalidHistogram,
+}
+
+/// The first sample of a batch that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// Why.
+    pub kind: RefusalKind,
+    /// Its series.
+    pub labels: LabelSet,
+    /// Its timestamp.
+    pub ts: TimestampMs,
+}
+
+/// What became of a batch of points.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PointsReport {
+    /// Plain samples written, or already present with the same value.
+    pub floats: usize,
+    /// Histograms likewise.
+    pub histograms: usize,
+    /// Exemplars likewise.
+    pub exemplars: usize,
+    /// Samples refused, by [`RefusalKind`] in the order of its variants.
+    pub refused: [usize; 5],
+    /// Exemplars refused.
+    pub refused_exemplars: usize,
+    /// The first sample refused.
+    pub first: Option<Refusal>,
+}
+
+/// The path of writers with many points a series: remote write, backfill, import.
+pub trait PointAppender: Send + Sync {
+    /// Appends a batch. What was accepted survives `kill -9`; all of the batch becomes visible to readers at once. With
+    /// [`Refusals::FailBatch`] and any sample refused nothing is written, and the report says what would have been.
+    ///
+    /// # Errors
+    /// When a label set cannot be made or the log cannot take the batch; then nothing of it is written.
+    fn append_points(&self, batch: &[SeriesPoints<'_>], refusals: Refusals) -> Result<PointsReport, Error>;
 }

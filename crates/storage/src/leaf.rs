@@ -1,7 +1,9 @@
 //! The read side: leaves of a query plan and metadata.
 
+use std::sync::Arc;
+
 use kernels::{Grid, GridBlock, RangeFn};
-use model::{LabelSet, Matcher, TimestampMs};
+use model::{Histogram, LabelSet, Matcher, TimestampMs};
 
 use crate::{Error, QueryContext};
 
@@ -10,6 +12,8 @@ use crate::{Error, QueryContext};
 pub enum LeafOp {
     /// The raw samples in `(grid.start - range_ms, grid.end()]`, staleness markers left out.
     Select,
+    /// The same range, everything as it is stored: staleness markers and histograms too. For tools and exports.
+    Samples,
     /// One value per step.
     Range(RangeFn),
 }
@@ -62,8 +66,10 @@ pub struct RawBlock {
     pub offsets: Vec<usize>,
     /// Timestamps.
     pub ts: Vec<TimestampMs>,
-    /// Values.
+    /// Values; where the sample is a histogram, [`crate::ABSENT`].
     pub values: Vec<f64>,
+    /// The histograms by their index in `ts`, ascending. Only [`LeafOp::Samples`] asks for them.
+    pub histograms: Vec<(usize, Arc<Histogram>)>,
 }
 
 /// What a batch carries.
@@ -71,7 +77,7 @@ pub struct RawBlock {
 pub enum LeafData {
     /// For [`LeafOp::Range`]: row `i` belongs to `labels[i]`.
     Grid(GridBlock),
-    /// For [`LeafOp::Select`].
+    /// For [`LeafOp::Select`] and [`LeafOp::Samples`].
     Raw(RawBlock),
 }
 

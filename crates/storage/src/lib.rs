@@ -4,14 +4,17 @@
 //! append one by one ([`SampleAppender`]). Readers: the PromQL engine asks for whole leaves and metadata
 //! ([`LeafExecutor`]) and touches storage in no other way. All calls block and are meant for a thread that may.
 
+mod admin;
 mod append;
 mod context;
 mod error;
 mod leaf;
 mod status;
 
+pub use admin::{BlockInfo, ExemplarReader, StoreAdmin};
 pub use append::{
-    ABSENT, ABSENT_BITS, AppendReport, GroupId, RowAppender, SampleAppender, SeriesSample, Slot, is_absent,
+    ABSENT, ABSENT_BITS, AppendReport, GroupId, LabelSource, PointAppender, PointsReport, Refusal,
+    RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, Slot, is_absent,
 };
 pub use context::QueryContext;
 pub use error::{Error, ErrorKind};

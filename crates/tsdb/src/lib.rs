@@ -28,6 +28,8 @@ mod read;
 mod record;
 mod recover;
 mod row;
+mod rows;
+mod samples;
 mod segment;
 mod status;
 mod store;

@@ -25,8 +25,18 @@ pub struct StoreOptions {
     pub chunk_file_bytes: u64,
     /// Span of a chunk file in milliseconds after which the next one is begun; retention drops whole files.
     pub chunk_file_span_ms: i64,
+    /// Span of the blocks that the head is written to, in milliseconds; blocks begin at multiples of it.
+    pub block_span_ms: i64,
+    /// The longest span blocks are merged to; `None` is a tenth of retention, 31 days at most.
+    pub max_block_span_ms: Option<i64>,
     /// Age in milliseconds after which samples go; `None` keeps them.
     pub retention_ms: Option<i64>,
+    /// Bytes on disk, of all kinds, beyond which the oldest blocks go; `None` keeps them.
+    pub retention_bytes: Option<u64>,
+    /// How much older than its series' newest a sample may be, in milliseconds; 0 takes no late samples.
+    pub out_of_order_window_ms: i64,
+    /// Exemplars kept, of all series; 0 keeps none.
+    pub max_exemplars: usize,
     /// How far ahead of the clock a loose sample's timestamp may be, in milliseconds.
     pub max_future_ms: i64,
     /// Threads a large read is spread over; 0 takes as many as there are cores.
@@ -44,7 +54,12 @@ impl Default for StoreOptions {
             seal_samples: 120,
             chunk_file_bytes: 128 << 20,
             chunk_file_span_ms: 2 * 3_600_000,
+            block_span_ms: 2 * 3_600_000,
+            max_block_span_ms: None,
             retention_ms: None,
+            retention_bytes: None,
+            out_of_order_window_ms: 30 * 60_000,
+            max_exemplars: 100_000,
             max_future_ms: 10 * 60_000,
             read_threads: 0,
             clock: Arc::new(wall_clock),
@@ -61,7 +76,12 @@ impl fmt::Debug for StoreOptions {
             .field("seal_samples", &self.seal_samples)
             .field("chunk_file_bytes", &self.chunk_file_bytes)
             .field("chunk_file_span_ms", &self.chunk_file_span_ms)
+            .field("block_span_ms", &self.block_span_ms)
+            .field("max_block_span_ms", &self.max_block_span_ms)
             .field("retention_ms", &self.retention_ms)
+            .field("retention_bytes", &self.retention_bytes)
+            .field("out_of_order_window_ms", &self.out_of_order_window_ms)
+            .field("max_exemplars", &self.max_exemplars)
             .field("max_future_ms", &self.max_future_ms)
             .field("read_threads", &self.read_threads)
             .finish_non_exhaustive()

@@ -6,15 +6,14 @@
 //! change in memory; who writes rows holds the group's state likewise, who writes samples holds `loose`. So a checkpoint that
 //! has begun a new log segment under `definitions` and then visits each group finds all that the segments before it say.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use model::{LabelSet, TimestampMs};
+use model::LabelSet;
 use parking_lot::{Mutex, RwLock};
-use storage::{AppendReport, Error, ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSample, Slot};
+use storage::{Error, ErrorKind, GroupId};
 
 use crate::StoreOptions;
 use crate::chunkfile::ChunkFiles;
@@ -23,15 +22,11 @@ use crate::disk::Faults;
 use crate::group::Group;
 use crate::index::Index;
 use crate::log::Log;
-use crate::loose::{Loose, Verdict};
+use crate::loose::Loose;
 use crate::record;
 
 /// Series per record of definitions.
 const SERIES_PER_RECORD: usize = 4096;
-
-thread_local! {
-    static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// A time series store in one directory, of one process.
 #[derive(Debug)]
@@ -86,7 +81,7 @@ pub(crate) fn count(counter: &AtomicU64, n: u64) {
 }
 
 /// Series that are to be defined.
-type NewSeries<'a> = Vec<(u32, &'a LabelSet)>;
+pub(crate) type NewSeries<'a> = Vec<(u32, &'a LabelSet)>;
 
 /// What the store counts, beyond [`storage::HeadStats`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -167,17 +162,17 @@ impl Store {
         self.groups.read().by_id.get(&id).cloned()
     }
 
-    fn open_group_of(&self, group: GroupId) -> Result<Arc<Group>, Error> {
+    pub(crate) fn open_group_of(&self, group: GroupId) -> Result<Arc<Group>, Error> {
         self.group(group.0)
             .ok_or_else(|| Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.0)))
     }
 
-    fn write_log(&self, frames: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_log(&self, frames: &[u8]) -> Result<(), Error> {
         self.log.lock().write(frames).inspect_err(|_| count(&self.counters.write_failures, 1))
     }
 
     /// Syncs when the policy says so.
-    fn after_write(&self) -> Result<(), Error> {
+    pub(crate) fn after_write(&self) -> Result<(), Error> {
         let interval = self.options.sync_interval_ms;
         if interval == 0 {
             return self.sync();
@@ -196,7 +191,7 @@ impl Store {
     }
 
     /// References of label sets: known ones, then new ones from `next` on, each once.
-    fn resolve<'a>(
+    pub(crate) fn resolve<'a>(
         &self,
         sets: impl Iterator<Item = &'a LabelSet>,
         mut next: u32,
@@ -223,7 +218,11 @@ impl Store {
         Ok((refs, new))
     }
 
-    fn insert_series(&self, definitions: &mut Definitions, new: &[(u32, &LabelSet)]) -> Result<(), Error> {
+    pub(crate) fn insert_series(
+        &self,
+        definitions: &mut Definitions,
+        new: &[(u32, &LabelSet)],
+    ) -> Result<(), Error> {
         if new.is_empty() {
             return Ok(());
         }
@@ -237,209 +236,8 @@ impl Store {
     }
 }
 
-fn put_series_records(frames: &mut Vec<u8>, new: &[(u32, &LabelSet)]) {
+pub(crate) fn put_series_records(frames: &mut Vec<u8>, new: &[(u32, &LabelSet)]) {
     for portion in new.chunks(SERIES_PER_RECORD) {
         record::put_series(frames, portion.iter().copied());
-    }
-}
-
-impl RowAppender for Store {
-    fn open_group(&self, key: &LabelSet) -> Result<GroupId, Error> {
-        let mut definitions = self.definitions.lock();
-        let known = {
-            let groups = self.groups.read();
-            groups.by_key.get(key).and_then(|id| groups.by_id.get(id)).cloned()
-        };
-        let group = match known {
-            Some(group) if group.state.read().open => {
-                return Err(Error::new(ErrorKind::AlreadyOpen, format!("group {key} is open already")));
-            }
-            Some(group) => group,
-            None => Arc::new(Group::new(definitions.next_group, key.clone())),
-        };
-        let mut frames = vec![];
-        record::put_open(&mut frames, group.id, key);
-        self.write_log(&frames)?;
-        group.state.write().open = true;
-        definitions.next_group = definitions.next_group.max(group.id + 1);
-        let mut groups = self.groups.write();
-        groups.by_key.insert(key.clone(), group.id);
-        let id = GroupId(group.id);
-        groups.by_id.insert(group.id, group);
-        Ok(id)
-    }
-
-    fn define(&self, group: GroupId, series: &[LabelSet]) -> Result<Vec<Slot>, Error> {
-        let mut definitions = self.definitions.lock();
-        let group = self.open_group_of(group)?;
-        let first_slot = {
-            let state = group.state.read();
-            if !state.open {
-                return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
-            }
-            state.slots.len()
-        };
-        let (refs, new) = self.resolve(series.iter(), definitions.next_series)?;
-
-        let mut added: Vec<u32> = vec![];
-        let mut fresh: HashMap<u32, u32> = HashMap::new();
-        let slots: Vec<Slot> = {
-            let index = self.index.read();
-            refs.iter()
-                .map(|&s| {
-                    let known = index.locations(s).find(|l| l.0 == group.id).map(|l| l.1);
-                    Slot(known.unwrap_or_else(|| {
-                        *fresh.entry(s).or_insert_with(|| {
-                            added.push(s);
-                            u32::try_from(first_slot + added.len() - 1).expect("fewer slots than series")
-                        })
-                    }))
-                })
-                .collect()
-        };
-        if added.is_empty() {
-            return Ok(slots);
-        }
-        let mut frames = vec![];
-        put_series_records(&mut frames, &new);
-        record::put_slots(&mut frames, group.id, first_slot, &added);
-        self.write_log(&frames)?;
-        self.insert_series(&mut definitions, &new)?;
-        {
-            let mut index = self.index.write();
-            for (slot, &s) in (first_slot..).zip(&added) {
-                index.add_location(s, (group.id, u32::try_from(slot).expect("fewer slots than series")));
-            }
-        }
-        group.state.write().slots.extend_from_slice(&added);
-        Ok(slots)
-    }
-
-    fn append_row(&self, group: GroupId, ts: TimestampMs, row: &[f64]) -> Result<(), Error> {
-        let group = self.open_group_of(group)?;
-        let mut state = group.state.write();
-        if !state.open {
-            return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
-        }
-        match state.last_ts {
-            Some(last) if ts < last => {
-                count(&self.counters.out_of_order, row.len() as u64);
-                return Err(Error::new(
-                    ErrorKind::OutOfOrder,
-                    format!("row at {ts} of group {}: the last one is at {last}", group.key),
-                ));
-            }
-            Some(last) if ts == last => {
-                return Err(Error::new(
-                    ErrorKind::Duplicate,
-                    format!("row at {ts} of group {}: there is one at that time", group.key),
-                ));
-            }
-            _ => {}
-        }
-        if row.len() > state.slots.len() {
-            let (n, slots) = (row.len(), state.slots.len());
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("row of {n} values for group {} of {slots} slots", group.key),
-            ));
-        }
-        FRAMES.with_borrow_mut(|frames| -> Result<(), Error> {
-            let put = |frames: &mut Vec<u8>, last| {
-                frames.clear();
-                record::put_row(frames, group.id, ts, last, row);
-            };
-            // Most rows follow another of the same segment: encode before the lock, and again if that was wrong.
-            put(frames, Some(state.last_row()));
-            let mut log = self.log.lock();
-            let written = log.prepare(frames.len()).and_then(|segment| {
-                if segment != state.log_segment {
-                    put(frames, None);
-                }
-                log.write(frames).map(|()| segment)
-            });
-            state.log_segment = written.inspect_err(|_| count(&self.counters.write_failures, 1))?;
-            Ok(())
-        })?;
-        state.push(group.id, ts, row, self.options.raw_rows);
-        drop(state);
-        count(&self.counters.samples, row.len() as u64);
-        self.after_write()
-    }
-
-    fn close_group(&self, group: GroupId) {
-        let _definitions = self.definitions.lock();
-        let Some(group) = self.group(group.0) else { return };
-        let mut state = group.state.write();
-        if !state.open {
-            return;
-        }
-        state.open = false;
-        state.compress(group.id);
-        state.last = vec![];
-        // The next row, if ever, has to be written against nothing.
-        state.log_segment = 0;
-        let mut frames = vec![];
-        record::put_close(&mut frames, group.id);
-        if let Err(e) = self.write_log(&frames) {
-            // It is open again after a restart, without rows; nothing is lost.
-            tracing::warn!(group = %group.key, error = %e, "the end of a group is not in the log");
-        }
-    }
-}
-
-impl SampleAppender for Store {
-    fn append(&self, batch: &[SeriesSample]) -> Result<AppendReport, Error> {
-        let mut definitions = self.definitions.lock();
-        let now = (self.options.clock)();
-        let latest = now.saturating_add(self.options.max_future_ms);
-        let oldest = self.options.retention_ms.map_or(i64::MIN, |r| now.saturating_sub(r));
-        let (refs, new) = self.resolve(batch.iter().map(|s| &s.labels), definitions.next_series)?;
-
-        let mut report = AppendReport::default();
-        let mut accepted: Vec<(u32, i64, f64)> = Vec::with_capacity(batch.len());
-        // The newest of each series within this batch.
-        let mut newest: HashMap<u32, (i64, u64)> = HashMap::new();
-        let mut loose = self.loose.write();
-        for (sample, &series) in batch.iter().zip(&refs) {
-            let (ts, value) = (sample.ts, sample.value);
-            if ts > latest || ts < oldest {
-                report.out_of_bounds += 1;
-                continue;
-            }
-            let verdict = match newest.get(&series) {
-                Some(&last) => crate::loose::judge(Some(last), ts, value),
-                None => loose.series.get(&series).map_or(Verdict::New, |s| s.judge(ts, value)),
-            };
-            match verdict {
-                Verdict::New => {
-                    newest.insert(series, (ts, value.to_bits()));
-                    accepted.push((series, ts, value));
-                    report.accepted += 1;
-                }
-                Verdict::Known => report.accepted += 1,
-                Verdict::Duplicate => report.duplicate += 1,
-                Verdict::OutOfOrder => report.out_of_order += 1,
-            }
-        }
-        count(&self.counters.out_of_order, report.out_of_order as u64);
-        if accepted.is_empty() {
-            return Ok(report);
-        }
-        // A series whose samples were all refused is not created.
-        let new: Vec<_> = new.into_iter().filter(|(series, _)| newest.contains_key(series)).collect();
-        let mut frames = vec![];
-        put_series_records(&mut frames, &new);
-        record::put_samples(&mut frames, &accepted);
-        self.write_log(&frames)?;
-        self.insert_series(&mut definitions, &new)?;
-        for &(series, ts, value) in &accepted {
-            loose.push(series, ts, value);
-        }
-        drop(loose);
-        drop(definitions);
-        count(&self.counters.samples, accepted.len() as u64);
-        self.after_write()?;
-        Ok(report)
     }
 }

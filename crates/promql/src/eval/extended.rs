@@ -152,7 +152,7 @@ impl Evaluator<'_> {
         let (grid, range_ms) = self.seen(range, ends);
         let request = LeafRequest { matchers: range.matchers.to_vec(), op: LeafOp::Select, range_ms, grid };
         self.run(&request, &mut |batch| {
-            let LeafData::Raw(RawBlock { offsets, ts, values }) = &batch.data else {
+            let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
                 return Err(wrong_batch());
             };
             batch

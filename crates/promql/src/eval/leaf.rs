@@ -226,7 +226,7 @@ impl Evaluator<'_> {
                 let matchers = matchers.clone();
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
                 self.run(&request, &mut |batch| {
-                    let LeafData::Raw(RawBlock { offsets, ts, values }) = &batch.data else {
+                    let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
                         return Err(wrong_batch());
                     };
                     self.ctx.hold(values.len())?;

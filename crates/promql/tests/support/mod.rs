@@ -74,7 +74,7 @@ impl LeafExecutor for Memory {
             ctx.check()?;
             let mut labels = Vec::new();
             let data = match op {
-                LeafOp::Select => {
+                LeafOp::Select | LeafOp::Samples => {
                     let mut raw = RawBlock { offsets: vec![0], ..RawBlock::default() };
                     let TimeRange { mint, maxt } = request.time_range();
                     for s in part {

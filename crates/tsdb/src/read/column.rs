@@ -140,11 +140,11 @@ impl SeriesReader {
         eval_column(f, &self.ts, &self.values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 
-    /// Appends the samples, staleness markers left out.
-    pub(super) fn select(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+    /// Appends the samples, staleness markers only where they are asked for.
+    pub(super) fn select(&self, ctx: &QueryContext, stale: bool, raw: &mut RawBlock) {
         ctx.count_read(self.ts.len());
         for (&ts, &value) in self.ts.iter().zip(&self.values) {
-            if !is_stale(value) {
+            if stale || !is_stale(value) {
                 raw.ts.push(ts);
                 raw.values.push(value);
             }

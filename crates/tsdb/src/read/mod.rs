@@ -136,8 +136,8 @@ impl Store {
                     }
                     any
                 }
-                LeafOp::Select => {
-                    reader.select(ctx, &mut raw);
+                LeafOp::Select | LeafOp::Samples => {
+                    reader.select(ctx, request.op == LeafOp::Samples, &mut raw);
                     raw.ts.len() > before
                 }
             };
@@ -151,7 +151,7 @@ impl Store {
         }
         let data = match request.op {
             LeafOp::Range(_) => LeafData::Grid(grid),
-            LeafOp::Select => LeafData::Raw(raw),
+            LeafOp::Select | LeafOp::Samples => LeafData::Raw(raw),
         };
         let batch = LeafBatch { labels, data };
         ctx.hold(held(&batch))?;

@@ -17,6 +17,7 @@ mod chunkfile;
 mod codec;
 mod dir;
 mod disk;
+mod exemplars;
 mod group;
 mod index;
 mod log;

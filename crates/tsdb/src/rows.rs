@@ -84,6 +84,10 @@ impl RowAppender for Store {
                 index.add_location(s, (group.id, u32::try_from(slot).expect("fewer slots than series")));
             }
         }
+        {
+            let mut loose = self.loose.write();
+            added.iter().for_each(|&s| loose.note_group(s));
+        }
         group.state.write().slots.extend_from_slice(&added);
         Ok(slots)
     }
@@ -95,6 +99,10 @@ impl RowAppender for Store {
             return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
         }
         match state.last_ts {
+            Some(last) if ts < last && self.takes_late(ts) => {
+                drop(state);
+                return self.append_late_row(&group, ts, row);
+            }
             Some(last) if ts < last => {
                 count(&self.counters.out_of_order, row.len() as u64);
                 return Err(Error::new(
@@ -135,6 +143,7 @@ impl RowAppender for Store {
             Ok(())
         })?;
         state.push(group.id, ts, row, self.options.raw_rows);
+        self.note_newest(ts);
         drop(state);
         count(&self.counters.samples, row.len() as u64);
         self.after_write()

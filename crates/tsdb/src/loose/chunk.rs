@@ -15,7 +15,8 @@ use model::Histogram;
 
 use crate::MAX_CHUNK_ROWS;
 use crate::bytes::{Reader, put_bytes};
-use crate::codec::{Decoder, Encoder, HistogramCodec, IntDecoder, IntEncoder};
+use crate::codec::histogram::HistogramCodec;
+use crate::codec::{Decoder, Encoder, IntDecoder, IntEncoder};
 use crate::segment::Damaged;
 
 /// The chunk holds histograms.

@@ -1,18 +1,23 @@
 //! One series' samples for a request, and what is computed from them.
 
-use kernels::{RangeFn, Windows, eval_column};
-use model::is_stale;
-use storage::{LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
+use std::sync::Arc;
 
-use super::view::{GroupView, LooseSamples};
-use crate::loose::LooseCodec;
+use kernels::{RangeFn, Windows, eval_column};
+use model::{Histogram, is_stale};
+use storage::{LeafOp, LeafRequest, QueryContext, RawBlock, is_absent};
+
+use super::view::GroupView;
+use crate::loose::{LooseReader, LooseSamples, LooseTaken};
 use crate::segment::{ColumnReader, Verified};
 
 /// Reads series one after the other; keeps its buffers, and what neighbours of one group share.
 #[derive(Debug, Default)]
 pub(super) struct SeriesReader {
     columns: ColumnReader,
-    loose: LooseCodec,
+    loose: LooseReader,
+    samples: LooseSamples,
+    /// The histograms of the series read last, by time.
+    histograms: Vec<(i64, Arc<Histogram>)>,
     ts: Vec<i64>,
     values: Vec<f64>,
     windows: Windows,
@@ -31,9 +36,10 @@ impl SeriesReader {
     pub(super) fn read(
         &mut self,
         groups: &[(&GroupView, u32)],
-        loose: Option<&LooseSamples>,
+        loose: Option<&LooseTaken>,
         request: &LeafRequest,
     ) -> u64 {
+        self.histograms.clear();
         if let ([(view, slot)], None) = (groups, loose) {
             let damaged = self.read_column(view, *slot);
             self.strip(view, request);
@@ -48,7 +54,7 @@ impl SeriesReader {
             merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
         }
         if let Some(loose) = loose {
-            damaged += self.read_loose(loose, request.time_range(), &mut merged);
+            damaged += self.read_loose(loose, request.op == LeafOp::Samples, &mut merged);
         }
         // Stable: of equal times the first place's stays first.
         merged.sort_by_key(|(ts, _)| *ts);
@@ -115,15 +121,17 @@ impl SeriesReader {
         }
     }
 
-    fn read_loose(&mut self, loose: &LooseSamples, range: TimeRange, merged: &mut Vec<(i64, f64)>) -> u64 {
-        let (mut ts, mut values) = (vec![], vec![]);
-        let mut damaged = 0;
-        for chunk in &loose.chunks {
-            damaged += u64::from(self.loose.decode(chunk, &mut ts, &mut values).is_err());
+    /// Histograms are left out unless they are asked for; their cells are then absent, which no other loose sample is.
+    fn read_loose(&mut self, loose: &LooseTaken, histograms: bool, merged: &mut Vec<(i64, f64)>) -> u64 {
+        let damaged = self.loose.read(loose, &mut self.samples);
+        let samples = self.samples.ts.iter().copied().zip(self.samples.values.iter().copied());
+        if histograms {
+            merged.extend(samples);
+            let ts = &self.samples.ts;
+            self.histograms.extend(self.samples.histograms.iter().map(|(i, h)| (ts[*i], Arc::clone(h))));
+        } else {
+            merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
         }
-        let chunks = ts.into_iter().zip(values).filter(|(t, _)| (range.mint..=range.maxt).contains(t));
-        merged.extend(chunks);
-        merged.extend(loose.ts.iter().copied().zip(loose.values.iter().copied()));
         damaged
     }
 
@@ -145,6 +153,11 @@ impl SeriesReader {
         ctx.count_read(self.ts.len());
         for (&ts, &value) in self.ts.iter().zip(&self.values) {
             if stale || !is_stale(value) {
+                if is_absent(value)
+                    && let Ok(i) = self.histograms.binary_search_by_key(&ts, |h| h.0)
+                {
+                    raw.histograms.push((raw.ts.len(), Arc::clone(&self.histograms[i].1)));
+                }
                 raw.ts.push(ts);
                 raw.values.push(value);
             }

@@ -221,7 +221,7 @@ impl LeafExecutor for Store {
         }
         let loose = self.loose.read();
         for (_, _, series) in selected {
-            cost.samples += loose.series.get(&series).map_or(0, |s| view::loose_rows_in(s, range));
+            cost.samples += loose.get(series).map_or(0, |s| s.rows_in(range.mint, range.maxt));
         }
         Ok(cost)
     }

@@ -6,7 +6,7 @@ use storage::{LeafOp, LeafRequest, TimeRange};
 
 use crate::Store;
 use crate::group::Group;
-use crate::loose::{LooseChunk, LooseSeries};
+use crate::loose::LooseTaken;
 use crate::segment::{ColumnReader, Segment};
 
 /// The rows of a group that a request can see: timestamps and windows for all its series, the raw cells of those selected.
@@ -105,50 +105,24 @@ pub(super) fn rows_in(group: &Group, range: TimeRange) -> u64 {
     overlapping.map(|s| u64::from(s.meta.rows)).sum::<u64>() + rows_of(&state.raw.ts, range).len() as u64
 }
 
-/// The same of a loose series.
-pub(super) fn loose_rows_in(series: &LooseSeries, range: TimeRange) -> u64 {
-    let chunks = series.sealed.iter().map(|(_, c)| c).chain(&series.pieces);
-    let overlapping = chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint);
-    overlapping.map(|c| u64::from(c.rows)).sum::<u64>() + rows_of(&series.ts, range).len() as u64
-}
-
-/// A loose series' samples that a request can see, chunks not yet decoded.
-#[derive(Debug)]
-pub(super) struct LooseSamples {
-    pub(super) chunks: Vec<LooseChunk>,
-    pub(super) ts: Vec<i64>,
-    pub(super) values: Vec<f64>,
-}
-
 /// The loose samples of a wave's series, all taken under one lock: a batch is seen whole or not at all.
 #[derive(Debug)]
 pub(super) struct LooseView {
-    series: HashMap<u32, LooseSamples>,
+    series: HashMap<u32, LooseTaken>,
 }
 
 impl LooseView {
     pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, request: &LeafRequest) -> Self {
         let range = request.time_range();
         let loose = store.loose.read();
-        let mut series = HashMap::new();
-        if loose.series.is_empty() {
-            return Self { series };
+        if loose.is_empty() {
+            return Self { series: HashMap::new() };
         }
-        for id in selected {
-            let Some(s) = loose.series.get(&id) else { continue };
-            let rows = rows_of(&s.ts, range);
-            let chunks = s.sealed.iter().map(|(_, c)| c).chain(&s.pieces);
-            let chunks: Vec<LooseChunk> =
-                chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint).cloned().collect();
-            if !chunks.is_empty() || !rows.is_empty() {
-                let (ts, values) = (s.ts[rows.clone()].to_vec(), s.values[rows].to_vec());
-                series.insert(id, LooseSamples { chunks, ts, values });
-            }
-        }
-        Self { series }
+        let take = |id| Some((id, loose.take(id, range.mint, range.maxt)?));
+        Self { series: selected.filter_map(take).collect() }
     }
 
-    pub(super) fn get(&self, series: u32) -> Option<&LooseSamples> {
+    pub(super) fn get(&self, series: u32) -> Option<&LooseTaken> {
         self.series.get(&series)
     }
 }

@@ -59,11 +59,6 @@ impl Exemplars {
         Self { max: max.min(NONE as usize), ..Self::default() }
     }
 
-    /// Whether any are kept.
-    pub(crate) fn is_off(&self) -> bool {
-        self.max == 0
-    }
-
     pub(crate) fn newest(&self, series: u32) -> Option<&Exemplar> {
         self.newest.get(&series).map(|&at| &self.ring[at as usize].exemplar)
     }

@@ -217,6 +217,9 @@ impl Store {
                 item.slot = slot;
                 // Known by its label set, not yet by this key.
                 loose.insert(item.series, item.points.key);
+                if !item.has_group {
+                    loose.note_no_group(slot);
+                }
             }
         }
         self.commit(loose, &mut items, Some((&mut definitions, &new)), bounds, refusals)

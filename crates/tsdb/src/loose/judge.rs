@@ -81,10 +81,6 @@ impl Accepted {
             && self.histograms.is_empty()
             && self.late_histograms.is_empty()
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.floats.len() + self.late.len() + self.histograms.len() + self.late_histograms.len()
-    }
 }
 
 /// The verdict on a series' samples.

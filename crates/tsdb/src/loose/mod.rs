@@ -393,6 +393,11 @@ impl Loose {
         }
     }
 
+    /// Notes that a series has no rows in groups any more.
+    pub(crate) fn note_no_group(&mut self, slot: u32) {
+        self.at_mut(slot).flags &= !IN_GROUP;
+    }
+
     /// A number for a batch, by which [`Loose::first_of_batch`] tells a series that the batch has twice.
     pub(crate) fn next_batch(&mut self) -> u32 {
         self.batch = self.batch.wrapping_add(1).max(1);

@@ -234,7 +234,7 @@ pub(crate) struct Blocks {}
 
 impl Blocks {
     pub(crate) fn open(_dir: &Path, _faults: &Faults) -> Result<(Self, u64), Error> {
-        Err(missing())
+        Ok((Self {}, 0))
     }
 
     pub(crate) fn overlapping(&self, _range: TimeRange) -> Vec<Arc<Block>> {

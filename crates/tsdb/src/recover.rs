@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -93,6 +93,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         chunks: Mutex::new(chunks),
         counters,
         last_sync_ms: AtomicI64::new(now),
+        maintained_at: AtomicU64::new(0),
         checkpoint_due: AtomicBool::new(damaged > 0),
     })
 }

@@ -22,6 +22,7 @@ mod compact;
 mod dir;
 mod disk;
 mod flush;
+mod foreign;
 mod group;
 mod index;
 mod log;

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use model::{LabelSet, Matcher};
+use roaring::RoaringBitmap;
 use storage::{Error, LeafRequest};
 
 use crate::Store;
 use crate::block::{Block, series_key};
+use crate::foreign;
 use crate::state::ReadState;
 
 /// Not in the head.
@@ -34,6 +36,8 @@ pub(crate) struct Selection {
     pub(super) state: Arc<ReadState>,
     /// The blocks that overlap the request's range, by time.
     pub(super) blocks: Vec<Arc<Block>>,
+    /// Those of Prometheus, numbered after ours.
+    pub(super) foreign: Vec<Arc<interchange::Block>>,
     pub(super) entries: Vec<Entry>,
     /// Number of the block, ordinal in it.
     places: Vec<(u32, u32)>,
@@ -43,7 +47,13 @@ impl Selection {
     /// Some series of the head alone, in the order given.
     pub(super) fn of_head(state: Arc<ReadState>, series: &[u32]) -> Self {
         let entry = |&series: &u32| Entry { group: NOWHERE, slot: NOWHERE, series, first: 0, count: 0 };
-        Self { state, blocks: vec![], entries: series.iter().map(entry).collect(), places: vec![] }
+        Self {
+            state,
+            blocks: vec![],
+            foreign: vec![],
+            entries: series.iter().map(entry).collect(),
+            places: vec![],
+        }
     }
 
     /// The places of an entry in blocks, by time.
@@ -55,7 +65,14 @@ impl Selection {
     pub(super) fn labels_in_blocks(&self, entry: &Entry) -> Result<LabelSet, Error> {
         let mut result = Err(Error::new(storage::ErrorKind::Corrupt, "series without a place"));
         for &(number, ordinal) in self.places(entry) {
-            result = self.blocks[number as usize].labels(ordinal);
+            let number = number as usize;
+            result = match self.blocks.get(number) {
+                Some(block) => block.labels(ordinal),
+                None => self.foreign[number - self.blocks.len()]
+                    .resolve(u64::from(ordinal))
+                    .map(|series| series.labels)
+                    .map_err(foreign::error),
+            };
             if result.is_ok() {
                 break;
             }
@@ -68,21 +85,26 @@ impl Store {
     pub(super) fn selection(&self, request: &LeafRequest) -> Result<Selection, Error> {
         // First: what leaves the head after this is in no block that this state has, but stays until it is dropped.
         let state = self.state.get();
-        let mut blocks: Vec<Arc<Block>> = vec![];
         let mut ordinals = vec![];
-        for block in state.overlapping(request.time_range()) {
-            match block.select(&request.matchers) {
-                Ok(selected) if selected.is_empty() => {}
-                Ok(selected) => {
-                    blocks.push(Arc::clone(block));
-                    ordinals.push(selected);
-                }
-                Err(e) => {
-                    tracing::error!(block = block.meta().ulid, error = %e, "block left out of a query");
-                    self.note_damage(1);
-                }
+        let mut take = |ulid: &str, selected: Result<RoaringBitmap, Error>| match selected {
+            Ok(selected) => {
+                let any = !selected.is_empty();
+                ordinals.extend(any.then_some(selected));
+                any
             }
-        }
+            Err(e) => {
+                tracing::error!(block = ulid, error = %e, "block left out of a query");
+                self.note_damage(1);
+                false
+            }
+        };
+        let range = request.time_range();
+        let ours = state.overlapping(range);
+        let blocks: Vec<_> =
+            ours.filter(|b| take(&b.meta().ulid, b.select(&request.matchers))).cloned().collect();
+        let theirs = state.foreign(range);
+        let foreign: Vec<_> =
+            theirs.filter(|b| take(&b.meta().ulid, foreign::select(b, &request.matchers))).cloned().collect();
         let head = self.selected_in_head(&request.matchers);
         let entry =
             |&(group, slot, series): &(u32, u32, u32)| Entry { group, slot, series, first: 0, count: 0 };
@@ -111,13 +133,24 @@ impl Store {
                 for (rank, key) in (0..).zip(keys) {
                     found.extend(key.map(|key| (key, 0, rank)));
                 }
-                for (number, (block, ordinals)) in (1..).zip(blocks.iter().zip(&ordinals)) {
-                    found.extend(ordinals.iter().map(|ordinal| (block.key(ordinal), number, ordinal)));
+                for (number, ordinals) in (0..).zip(&ordinals) {
+                    let key = |ordinal| match blocks.get(number as usize) {
+                        Some(block) => Some(block.key(ordinal)),
+                        None => foreign[number as usize - blocks.len()]
+                            .resolve(u64::from(ordinal))
+                            .inspect_err(|e| {
+                                tracing::error!(error = %e, "series left out of a query");
+                                self.note_damage(1);
+                            })
+                            .ok()
+                            .map(|series| series_key(&series.labels)),
+                    };
+                    found.extend(ordinals.iter().filter_map(|o| Some((key(o)?, number + 1, o))));
                 }
                 joined(found, &head, &mut places)
             }
         };
-        Ok(Selection { state, blocks, entries, places })
+        Ok(Selection { state, blocks, foreign, entries, places })
     }
 
     /// Group, slot and reference of the head's series, sorted by group and slot; loose ones last.

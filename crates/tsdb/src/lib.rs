@@ -11,6 +11,8 @@
 //!
 //! There are no time-partitioned blocks yet: chunk files of two hours stand in for them.
 
+#[doc(hidden)]
+pub mod bench;
 mod bytes;
 mod checkpoint;
 mod chunkfile;

@@ -84,7 +84,10 @@ fn measure(name: &str, rows: usize, series: &[Vec<f64>]) {
         let mut start = 0;
         for (column, &end) in columns.iter().zip(&ends) {
             codec.decode(&bytes[start..end], &mut out).expect("an encoded chunk decodes");
-            assert!(column.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}: values changed");
+            assert!(
+                column.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()),
+                "{name}: values changed"
+            );
             start = end;
         }
         let each = |d: Duration| d.as_secs_f64() * 1e9 / samples as f64;

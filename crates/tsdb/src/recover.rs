@@ -35,6 +35,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
+    if let Err(e) = foreign::copy_log(&dir.root, &dir.blocks, &options, &faults) {
+        // Its blocks can be read all the same.
+        tracing::error!(error = %e, "log of Prometheus in this directory could not be copied");
+    }
     let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
     // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
     let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);

@@ -96,13 +96,9 @@ impl Index {
             if names.last().is_some_and(|last| last.text >= text) {
                 return Err(BAD);
             }
-            let dictionary = dictionary::Place {
-                count: r.u32().ok_or(BAD)?,
-                at: at(&mut r)?,
-                table_at: at(&mut r)?,
-            };
-            let postings =
-                postings::Place { at: at(&mut r)?, table_at: at(&mut r)?, all_at: at(&mut r)? };
+            let dictionary =
+                dictionary::Place { count: r.u32().ok_or(BAD)?, at: at(&mut r)?, table_at: at(&mut r)? };
+            let postings = postings::Place { at: at(&mut r)?, table_at: at(&mut r)?, all_at: at(&mut r)? };
             names.push(Name { text, dictionary, postings });
         }
         Ok(Self {
@@ -268,8 +264,11 @@ impl<'a> LabelReader<'a> {
         let runs = index.series.div_ceil(RUN);
         let mut r = Reader::new(index.pages.up_to(index.entries_table_at + u64::from(run) * 4, 8)?);
         let start = index.entries_at + u64::from(r.u32().ok_or(BAD)?);
-        let end =
-            if run + 1 < runs { index.entries_at + u64::from(r.u32().ok_or(BAD)?) } else { index.entries_table_at };
+        let end = if run + 1 < runs {
+            index.entries_at + u64::from(r.u32().ok_or(BAD)?)
+        } else {
+            index.entries_table_at
+        };
         let len = end.checked_sub(start).and_then(|n| usize::try_from(n).ok()).ok_or(BAD)?;
         index.pages.get(start, len)
     }

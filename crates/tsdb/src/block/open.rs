@@ -242,8 +242,7 @@ impl Block {
     /// When it cannot be written; then nothing is deleted.
     pub(crate) fn delete(&self, ordinals: &RoaringBitmap, range: TimeRange) -> Result<(), Error> {
         let _one_at_a_time = self.deleting.lock();
-        let range =
-            TimeRange { mint: range.mint.max(self.meta.mint), maxt: range.maxt.min(self.meta.maxt) };
+        let range = TimeRange { mint: range.mint.max(self.meta.mint), maxt: range.maxt.min(self.meta.maxt) };
         let mut touched = RoaringBitmap::new();
         let mut chunks = vec![];
         if range.mint <= range.maxt {

@@ -87,7 +87,10 @@ impl TimesWriter {
     /// The id of a timeline: at least one chunk, ascending by `mint`.
     pub(super) fn timeline(&mut self, spans: &[Span]) -> Result<u32, Error> {
         if spans.len() > MAX_CHUNKS {
-            return Err(Error::new(ErrorKind::Unsupported, format!("block: a series of {} chunks", spans.len())));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("block: a series of {} chunks", spans.len()),
+            ));
         }
         self.record.clear();
         put_varint(&mut self.record, spans.len() as u64);
@@ -144,7 +147,12 @@ impl Times {
     }
 
     /// Appends the vector of a chunk, whose rows and bounds must be those the span says.
-    pub(super) fn vector(&self, span: &Span, ints: &mut IntDecoder, out: &mut Vec<i64>) -> Result<(), Damaged> {
+    pub(super) fn vector(
+        &self,
+        span: &Span,
+        ints: &mut IntDecoder,
+        out: &mut Vec<i64>,
+    ) -> Result<(), Damaged> {
         const BAD: Damaged = Damaged("timestamps do not decode");
         let at = u64::from(span.ts) * ALIGN;
         let head = self.pages.up_to(at, 10)?;

@@ -355,7 +355,7 @@ impl SeriesReader {
         let (ts, values) = self.samples();
         ctx.count_read(ts.len() + self.histograms.len());
         let mut histograms = self.histograms.iter().peekable();
-        let mut put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
+        let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
             raw.histograms.push((raw.ts.len(), Arc::clone(h)));
             raw.ts.push(t);
             raw.values.push(ABSENT);

@@ -20,9 +20,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// A selected series.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    /// Its first group and slot in the head.
+    /// Its first group in the head.
     pub(super) group: u32,
-    pub(super) slot: u32,
     /// Its reference in the head, or [`NOWHERE`].
     pub(super) series: u32,
     /// Where its places in blocks begin and how many there are.
@@ -46,7 +45,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// Some series of the head alone, in the order given.
     pub(super) fn of_head(state: Arc<ReadState>, series: &[u32]) -> Self {
-        let entry = |&series: &u32| Entry { group: NOWHERE, slot: NOWHERE, series, first: 0, count: 0 };
+        let entry = |&series: &u32| Entry { group: NOWHERE, series, first: 0, count: 0 };
         Self {
             state,
             blocks: vec![],
@@ -106,11 +105,9 @@ impl Store {
         let foreign: Vec<_> =
             theirs.filter(|b| take(&b.meta().ulid, foreign::select(b, &request.matchers))).cloned().collect();
         let head = self.selected_in_head(&request.matchers);
-        let entry =
-            |&(group, slot, series): &(u32, u32, u32)| Entry { group, slot, series, first: 0, count: 0 };
+        let entry = |&(group, _, series): &(u32, u32, u32)| Entry { group, series, first: 0, count: 0 };
         let alone = |first: usize| Entry {
             group: NOWHERE,
-            slot: NOWHERE,
             series: NOWHERE,
             first: u32::try_from(first).unwrap_or(u32::MAX),
             count: 1,
@@ -179,12 +176,11 @@ fn joined(
     let mut entries: Vec<((u32, u32), Entry)> = vec![];
     for same in found.chunk_by(|a, b| a.0 == b.0) {
         let (_, source, rank) = same[0];
-        let (group, slot, series) =
-            if source == 0 { head[rank as usize] } else { (NOWHERE, NOWHERE, NOWHERE) };
+        let (group, _, series) = if source == 0 { head[rank as usize] } else { (NOWHERE, NOWHERE, NOWHERE) };
         let first = u32::try_from(places.len()).unwrap_or(u32::MAX);
         places.extend(same.iter().filter(|f| f.1 > 0).map(|&(_, source, ordinal)| (source - 1, ordinal)));
         let count = u32::try_from(places.len()).unwrap_or(u32::MAX) - first;
-        entries.push(((source, rank), Entry { group, slot, series, first, count }));
+        entries.push(((source, rank), Entry { group, series, first, count }));
     }
     // In the order of the first place: what lies together is read together, and always in the same order.
     entries.sort_unstable_by_key(|(order, _)| *order);

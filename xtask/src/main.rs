@@ -29,10 +29,11 @@ cargo xtask TASK
         [--peers none|prometheus,victoria] [--vigie PATH|none] [--profile NAME] [--no-write]
         [--capture DIR] [--minutes N]
         [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]
+        [--write-series N]
           beside Prometheus and VictoriaMetrics, all measures or those named; writes their parts of
           docs/benchmarks.md, and target/bench/MEASURE.json. --quick only tries whether all works.
           --capture has <unix ms>.txt.gz for `node`, --minutes collects them; --series to --duration
-          are for `scrape` and `start`
+          are for `scrape` and `start`, --write-series is for `write`, `write-single` and `disk`
   tidy    layering, file sizes, forbidden text
 ";
 
@@ -85,6 +86,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
                 interval: flags.number("--interval")?,
                 warm_up: flags.number("--warm-up")?,
                 duration: flags.number("--duration")?,
+                write_series: flags.number("--write-series")?,
                 measures: flags.words(),
             };
             flags.end()?;

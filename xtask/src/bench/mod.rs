@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) interval: Option<u64>,
     pub(crate) warm_up: Option<u64>,
     pub(crate) duration: Option<u64>,
+    /// Another number of series for `write`, `write-single` and `disk`.
+    pub(crate) write_series: Option<u64>,
 }
 
 /// Sizes of the loads.
@@ -173,7 +175,7 @@ fn programs(options: &Options, wanted: &[&str]) -> anyhow::Result<Vec<Program>> 
 }
 
 fn sizes(options: &Options) -> Sizes {
-    let (scrape, churn, write, single) = if options.quick { small() } else { full() };
+    let (scrape, churn, mut write, mut single) = if options.quick { small() } else { full() };
     let scrape = scrape::Sizes {
         series: options.series.unwrap_or(scrape.series),
         targets: options.targets.unwrap_or(scrape.targets),
@@ -181,6 +183,10 @@ fn sizes(options: &Options) -> Sizes {
         warm_up: options.warm_up.unwrap_or(scrape.warm_up),
         duration: options.duration.unwrap_or(scrape.duration),
     };
+    for sizes in [&mut write, &mut single] {
+        let asked = options.write_series.and_then(|series| usize::try_from(series).ok());
+        sizes.series = asked.unwrap_or(sizes.series);
+    }
     Sizes { scrape, churn, write, write_single: single }
 }
 
@@ -224,8 +230,8 @@ fn small() -> AllSizes {
         merging: 5,
     };
     (
-        scrape::Sizes { series: 2_000, targets: 10, interval: 1, warm_up: 3, duration: 4 },
-        churn::Sizes { series: 1_000, targets: 4, interval: 1, warm_up: 2, duration: 4, per_minute: 5.0 },
+        scrape::Sizes { series: 2_000, targets: 10, interval: 1, warm_up: 8, duration: 10 },
+        churn::Sizes { series: 1_000, targets: 4, interval: 1, warm_up: 7, duration: 4, per_minute: 5.0 },
         write,
         write::Sizes { samples: 60, series_per_request: 50, samples_per_series: 1, ..write },
     )

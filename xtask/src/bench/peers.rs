@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -64,7 +65,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(kind: Kind, path: PathBuf) -> Self {
-        let label = version(kind, &path).unwrap_or_else(|| kind.name().to_owned());
+        let label = version(kind, &path);
         Self { kind, path, label }
     }
 
@@ -78,19 +79,26 @@ impl Program {
     }
 }
 
-/// The first word with digits and dots of what `--version` says.
-fn version(kind: Kind, path: &Path) -> Option<String> {
-    let mut command = command(path);
-    // VictoriaMetrics knows both; the others want the role first.
-    command.args(kind.role()).arg("--version");
-    let output = command.output().ok()?;
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+/// What the program, or else Debian's package of its name, says of itself.
+fn version(kind: Kind, path: &Path) -> String {
+    let ask = |command: &mut Command| {
+        let output = command.output().map(|output| [output.stdout, output.stderr].concat());
+        first_version(&String::from_utf8_lossy(&output.unwrap_or_default()))
+    };
+    let name = path.file_name().unwrap_or_default();
+    // Debian builds VictoriaMetrics without a version.
+    let found = ask(command(path).args(kind.role()).arg("--version"))
+        .or_else(|| ask(command("dpkg-query").args(["-f", "${Version}", "-W"]).arg(name)));
+    found.map_or_else(|| kind.title().to_owned(), |version| format!("{} {version}", kind.title()))
+}
+
+/// The first word made of numbers and dots.
+fn first_version(text: &str) -> Option<String> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let found = text.split([' ', '-', ',', '+', '\n']).find_map(|word| {
+    text.split([' ', '-', ',', '+', '\n']).find_map(|word| {
         let word = word.trim_start_matches('v');
-        (word.contains('.') && word.split('.').take(2).all(digits)).then(|| word.to_owned())
-    })?;
-    Some(format!("{} {found}", kind.title()))
+        (word.contains('.') && word.split('.').all(digits)).then(|| word.to_owned())
+    })
 }
 
 /// A server and its directory.
@@ -311,4 +319,22 @@ fn fresh(directory: &Path) -> anyhow::Result<()> {
 
 pub(crate) fn free_address() -> anyhow::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (text, expect) in [
+            ("prometheus, version 2.42.0+ds (branch: debian/sid)", Some("2.42.0")),
+            ("vigie, version 0.1.0", Some("0.1.0")),
+            ("victoria-metrics-20220810-tags-v1.79.5-0-g1", Some("1.79.5")),
+            ("1.79.5+ds1-2+b5", Some("1.79.5")),
+            ("", None),
+        ] {
+            assert_eq!(first_version(text).as_deref(), expect, "{text}");
+        }
+    }
 }

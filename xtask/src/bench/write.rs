@@ -61,7 +61,7 @@ pub(crate) fn run(bench: &mut Bench, want_write: bool, want_disk: bool) -> anyho
         sections.push(Section {
             name: "write",
             title: "Remote write, 20 samples per series and request",
-            text: text.clone(),
+            text,
             columns: columns(),
             rows,
             figures: vec![Figure {
@@ -78,9 +78,12 @@ pub(crate) fn run(bench: &mut Bench, want_write: bool, want_disk: bool) -> anyho
             name: "disk",
             title: "Bytes on disk",
             text: format!(
-                "{text} Then each server is brought to what it keeps: Prometheus by a snapshot, whose blocks a second process without \
+                "The load of the remote write with 20 samples per series and request ({:.1} M samples, {} series). Then each server is brought to what it keeps: Prometheus by a snapshot, whose blocks a second process without \
                  a load merges (its log, empty then, is not counted); VictoriaMetrics by a forced merge and a stop (its caches are not \
-                 counted); Vigie by a stop and `promtool tsdb compact`. Indexes are counted, files are whole disk blocks."
+                 counted); Vigie by a stop and `promtool tsdb compact`. Indexes are counted, files are whole disk blocks. {}",
+                sent.requests.samples as f64 / 1e6,
+                sizes.series,
+                bench.built()
             ),
             columns: disk_columns(),
             rows: kept,

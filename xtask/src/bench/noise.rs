@@ -1,8 +1,8 @@
 //! The noisy set: series that are hard to compress because they move, as servers' series do.
 //!
-//! Per instance and hundred series: CPU seconds by mode (32; counters with two decimals), requests by handler and code (20; whole
-//! counters from a few to some hundreds a step), a latency histogram (12 buckets, sum with three decimals, count: they move
-//! together), memory of containers (8; walks in steps of 4 KiB), free space of file systems (4; likewise, slower), loads and
+//! Per instance and hundred series: CPU seconds by mode (12; counters with two decimals), requests by handler and code (34; whole
+//! counters from a few to some thousands a step), a latency histogram (12 buckets, sum with three decimals, count: they move
+//! together), memory of containers (14; walks in steps of 4 KiB), free space of file systems (4; likewise, slower), loads and
 //! temperatures (8; noise around a walk, two or three decimals), connections and queues (6; small whole numbers), limits and
 //! information (8; constant). Values are whole numbers of some decimal unit, divided: what a program prints, read back.
 
@@ -81,38 +81,43 @@ fn one(instance: usize, index: usize) -> Series {
     let mean = 1 + shared % 400;
     let pick = |names: &[&str], at: usize| names[at % names.len()].to_owned();
     let (name, own, movement, scale): (&str, Vec<(&'static str, String)>, Movement, f64) = match index {
-        0..32 => {
-            let modes = ["idle", "user", "system", "iowait", "softirq", "irq", "nice", "steal"];
-            let mode = index % 8;
-            // A step is 15 s, so 1,500 hundredths; an idle mode has most of it, and some have next to nothing.
-            let mean = [1200, 190, 60, 25, 8, 2, 1, 1][mode];
-            let labels = vec![("cpu", (index / 8).to_string()), ("mode", pick(&modes, mode))];
+        0..12 => {
+            let modes = ["idle", "user", "system"];
+            let mode = index % 3;
+            // A step is 15 s, so 1,500 hundredths; an idle mode has most of it.
+            let mean = [1200, 190, 60][mode];
+            let labels = vec![("cpu", (index / 3).to_string()), ("mode", pick(&modes, mode))];
             ("node_cpu_seconds_total", labels, Movement::Grows { mean }, 100.0)
         }
-        32..52 => {
-            let at = index - 32;
+        12..46 => {
+            let at = index - 12;
             let handlers = ["/api/v1/orders", "/api/v1/accounts/{id}", "/login", "/search", "/static/*"];
             let labels = vec![
                 ("code", pick(&["200", "404", "500", "302"], at / 5)),
                 ("handler", pick(&handlers, at)),
-                ("method", pick(&["GET", "POST"], at / 2)),
+                ("method", pick(&["GET", "POST"], at / 20)),
             ];
-            ("http_requests_total", labels, Movement::Grows { mean: 1 + (seed % 700) / (1 + at as u64) }, 1.0)
+            (
+                "http_requests_total",
+                labels,
+                Movement::Grows { mean: 1 + (seed % 9000) / (1 + at as u64 / 2) },
+                1.0,
+            )
         }
-        52..64 => {
-            let (le, share) = BUCKETS[index - 52];
+        46..58 => {
+            let (le, share) = BUCKETS[index - 46];
             let labels = vec![("handler", "/api/v1/orders".to_owned()), ("le", le.to_owned())];
             ("http_request_duration_seconds_bucket", labels, Movement::Share { mean, share }, 1.0)
         }
-        64 => {
+        58 => {
             let labels = vec![("handler", "/api/v1/orders".to_owned())];
             ("http_request_duration_seconds_sum", labels, Movement::Sum { mean }, 1000.0)
         }
-        65 => {
+        59 => {
             let labels = vec![("handler", "/api/v1/orders".to_owned())];
             ("http_request_duration_seconds_count", labels, Movement::Share { mean, share: 1.0 }, 1.0)
         }
-        66..74 => {
+        60..74 => {
             let pod = format!("ledger-7d9f8b6c5-{:05x}", seed & 0xf_ffff);
             let labels =
                 vec![("container", "app".to_owned()), ("namespace", "payments".to_owned()), ("pod", pod)];
@@ -230,11 +235,11 @@ mod tests {
             let values: Vec<f64> = all.iter_mut().map(Series::next).collect();
             for instance in values.chunks(PER_INSTANCE) {
                 assert!(
-                    instance[52..64].windows(2).all(|pair| pair[0] <= pair[1]),
+                    instance[46..58].windows(2).all(|pair| pair[0] <= pair[1]),
                     "{:?}",
-                    &instance[52..64]
+                    &instance[46..58]
                 );
-                assert_eq!(instance[63], instance[65], "+Inf is the count");
+                assert_eq!(instance[57], instance[59], "+Inf is the count");
                 assert!(instance.iter().all(|value| *value >= 0.0));
             }
         }

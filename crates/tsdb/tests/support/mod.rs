@@ -71,10 +71,19 @@ pub fn dump(store: &Store) -> Model {
     dump_range(store, i64::MIN / 4, i64::MAX / 4)
 }
 
+/// Every sample as it is stored, staleness markers included.
+pub fn dump_all(store: &Store) -> Model {
+    dump_by(store, LeafOp::Samples, i64::MIN / 4, i64::MAX / 4)
+}
+
 pub fn dump_range(store: &Store, after: i64, maxt: i64) -> Model {
+    dump_by(store, LeafOp::Select, after, maxt)
+}
+
+fn dump_by(store: &Store, op: LeafOp, after: i64, maxt: i64) -> Model {
     let request = LeafRequest {
         matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()],
-        op: LeafOp::Select,
+        op,
         range_ms: maxt.saturating_sub(after),
         grid: Grid::instant(maxt),
     };

@@ -120,7 +120,7 @@ impl<'a> Dictionary<'a> {
         let Some(group) = low.checked_sub(1) else { return Ok((0, false)) };
         let first = group * GROUP;
         let mut at = first;
-        let mut cursor = self.scan(first..(first + GROUP).min(self.place.count));
+        let mut cursor = self.scan(first..first.saturating_add(GROUP).min(self.place.count));
         while let Some(found) = cursor.next_bytes()? {
             match found.cmp(value) {
                 Ordering::Less => at += 1,

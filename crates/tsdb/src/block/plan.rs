@@ -52,7 +52,7 @@ fn overlapping(metas: &[PlanInput], order: &[usize]) -> Option<Vec<usize>> {
 
 /// The first span, shorter spans first, with several blocks wholly inside.
 fn by_span(metas: &[PlanInput], order: &[usize], span_ms: i64, max_span_ms: i64) -> Option<Vec<usize>> {
-    let newest = order.last().map(|&i| &metas[i])?;
+    let newest = metas.iter().map(|m| m.mint).max()?;
     let mut span = span_ms;
     while span == span_ms || span <= max_span_ms {
         let window = |t: i64| t.div_euclid(span);
@@ -65,7 +65,7 @@ fn by_span(metas: &[PlanInput], order: &[usize], span_ms: i64, max_span_ms: i64)
                 rest[..n].iter().copied().filter(|&i| window(metas[i].maxt) == at).collect();
             rest = &rest[n..];
             // Of the window in which the newest block lies more is to come; but small ones are not left to pile up.
-            let complete = span == span_ms || window(newest.mint) > at || fills(metas, &inside, at, span);
+            let complete = span == span_ms || window(newest) > at || fills(metas, &inside, at, span);
             if inside.len() > 1 && complete {
                 return Some(inside);
             }

@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn broken_codings_are_refused() {
-        for wire in ["\r\n", "g\r\n", "5\r\nhellox\r\n", "1000000000000000\r\n", "-1\r\n", "5\r\nhe", "0\r\n\rx"] {
+        for wire in
+            ["\r\n", "g\r\n", "5\r\nhellox\r\n", "1000000000000000\r\n", "-1\r\n", "5\r\nhe", "0\r\n\rx"]
+        {
             assert_eq!(decode(wire.as_bytes(), 3), None, "{wire:?}");
         }
         assert_eq!(decode(format!("0\r\nX: {}\r\n\r\n", "x".repeat(20_000)).as_bytes(), 1000), None);

@@ -198,7 +198,9 @@ impl Fetcher {
         if now.duration_since(idle.swept) > IDLE_TIMEOUT / 5 {
             idle.swept = now;
             idle.by_host.retain(|_, streams| {
-                streams.retain(|(stream, since)| now.duration_since(*since) < IDLE_TIMEOUT && stream.is_silent());
+                streams.retain(|(stream, since)| {
+                    now.duration_since(*since) < IDLE_TIMEOUT && stream.is_silent()
+                });
                 !streams.is_empty()
             });
         }

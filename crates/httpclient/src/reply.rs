@@ -136,7 +136,8 @@ pub(crate) async fn head(stream: &mut Stream, buffer: &mut Buffer) -> Result<Hea
         }
         // A head that comes byte by byte is parsed when it may be whole, not at each byte.
         let tail = &wire[seen.max(3) - 3..];
-        let may_be_whole = seen == 0 || tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n");
+        let may_be_whole =
+            seen == 0 || tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n");
         seen = wire.len();
         if !may_be_whole {
             if seen > MAX_HEAD {
@@ -147,7 +148,9 @@ pub(crate) async fn head(stream: &mut Stream, buffer: &mut Buffer) -> Result<Hea
         // Interim replies are passed over.
         loop {
             match parse(wire).map_err(HeadError::Other)? {
-                Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {
+                Some(head)
+                    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                {
                     wire.drain(..head.len);
                     seen = 0;
                 }
@@ -195,8 +198,10 @@ fn parse(wire: &[u8]) -> Result<Option<Head>, Error> {
             head.gzip =
                 if field.value.eq_ignore_ascii_case(b"gzip") { Gzip::Compressed } else { Gzip::Plain };
         } else if is("content-length") {
-            let digits = std::str::from_utf8(field.value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
-            let n: u64 = digits.and_then(|v| v.parse().ok()).ok_or_else(|| malformed("bad Content-Length"))?;
+            let digits =
+                std::str::from_utf8(field.value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
+            let n: u64 =
+                digits.and_then(|v| v.parse().ok()).ok_or_else(|| malformed("bad Content-Length"))?;
             if length.is_some_and(|before| before != n) {
                 return Err(malformed("contradicting Content-Length"));
             }
@@ -242,7 +247,8 @@ pub(crate) async fn body(
                 return Err(too_large());
             }
             let too_long = || Error::new(ErrorKind::Protocol, "body longer than memory");
-            let end = usize::try_from(length).ok().and_then(|l| l.checked_add(head.len)).ok_or_else(too_long)?;
+            let end =
+                usize::try_from(length).ok().and_then(|l| l.checked_add(head.len)).ok_or_else(too_long)?;
             while buffer.wire.len() < end {
                 let missing = end - buffer.wire.len();
                 buffer.wire.reserve(missing.min(MAX_RESERVE));
@@ -345,7 +351,10 @@ mod tests {
         use Framing::{Chunked, Length, ToEnd};
         for (head, expect) in [
             ("HTTP/1.1 200 OK\nContent-Length: 12\n\n", (Length(12), true)),
-            ("HTTP/1.1 200 OK\ncontent-length: 12\nContent-Length: 12\nConnection: foo, Close\n\n", (Length(12), false)),
+            (
+                "HTTP/1.1 200 OK\ncontent-length: 12\nContent-Length: 12\nConnection: foo, Close\n\n",
+                (Length(12), false),
+            ),
             ("HTTP/1.0 200 OK\nContent-Length: 1\n\n", (Length(1), false)),
             ("HTTP/1.0 200 OK\nContent-Length: 1\nConnection: keep-alive\n\n", (Length(1), true)),
             ("HTTP/1.1 200\nTransfer-Encoding: gzip, Chunked\n\n", (Chunked, true)),

@@ -74,7 +74,8 @@ async fn bodies_of_all_framings_whole_and_byte_by_byte() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(b"a 1\nb 2\n").unwrap();
     let gzip = gzip.finish().unwrap();
-    let mut chunked = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut chunked =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for part in gzip.chunks(7) {
         chunked.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
         chunked.extend_from_slice(part);
@@ -82,11 +83,13 @@ async fn bodies_of_all_framings_whole_and_byte_by_byte() {
     }
     chunked.extend_from_slice(b"0\r\n\r\n");
     let mut zipped =
-        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len()).into_bytes();
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len())
+            .into_bytes();
     zipped.extend_from_slice(&gzip);
     let plain = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\na 1\nb 2\n".to_vec();
     let plain_chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n4;x\r\nb 2\n\r\n0\r\nT: x\r\n\r\n";
-    let interim = b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\na 1\nb 2\n";
+    let interim =
+        b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\na 1\nb 2\n";
     let wires = [chunked, zipped, plain, plain_chunked.to_vec(), interim.to_vec()];
     for cut in [usize::MAX, 1, 5] {
         let replies: Vec<Vec<Vec<u8>>> =
@@ -95,13 +98,18 @@ async fn bodies_of_all_framings_whole_and_byte_by_byte() {
         let fetcher = fetcher(&HttpClientConfig::default());
         for _ in &wires {
             assert_eq!(get(&fetcher, &format!("http://{address}/m?x=1")).await.unwrap(), "200 a 1\nb 2\n");
-            let expect = format!("GET /m?x=1 HTTP/1.1\r\nhost: {address}\r\naccept: text/plain\r\nuser-agent: us\r\n\r\n");
+            let expect = format!(
+                "GET /m?x=1 HTTP/1.1\r\nhost: {address}\r\naccept: text/plain\r\nuser-agent: us\r\n\r\n"
+            );
             assert_eq!(requests.recv().await.unwrap(), expect);
         }
     }
     // Up to the connection's end, at last.
     let (address, _requests) = serve(vec![whole("HTTP/1.0 200 OK\r\n\r\nto the end")], 1).await;
-    assert_eq!(get(&fetcher(&HttpClientConfig::default()), &format!("http://{address}")).await.unwrap(), "200 to the end");
+    assert_eq!(
+        get(&fetcher(&HttpClientConfig::default()), &format!("http://{address}")).await.unwrap(),
+        "200 to the end"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +152,11 @@ async fn what_is_wrong_is_told() {
         ),
         (b"HTTP/1.1 200 OK\r\nConte".to_vec(), ErrorKind::Protocol, "EOF"),
         (b"".to_vec(), ErrorKind::Protocol, "EOF"),
-        (b"220 mail.example.com ESMTP\r\n".to_vec(), ErrorKind::Protocol, "malformed HTTP response: invalid HTTP version"),
+        (
+            b"220 mail.example.com ESMTP\r\n".to_vec(),
+            ErrorKind::Protocol,
+            "malformed HTTP response: invalid HTTP version",
+        ),
         (
             format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(80_000)).into_bytes(),
             ErrorKind::Protocol,
@@ -204,13 +216,19 @@ async fn redirects_authorisation_and_proxies() {
     let (address, mut requests) = serve(vec![ok("")], 1).await;
     get(&fetcher(&stay), &format!("http://u:p%40@{address}/")).await.unwrap();
     let head = requests.recv().await.unwrap();
-    assert!(head.contains("authorization: Basic dTpwQA==\r\n") && head.contains(&format!("host: {address}\r\n")), "{head}");
+    assert!(
+        head.contains("authorization: Basic dTpwQA==\r\n") && head.contains(&format!("host: {address}\r\n")),
+        "{head}"
+    );
     // A plain request to a proxy names the whole URL.
     let (proxy, mut requests) = serve(vec![ok("proxied")], 1).await;
     let mut config = HttpClientConfig::default();
     config.proxy.proxy_url = ConfigUrl(format!("http://u:p@{proxy}"));
     assert_eq!(get(&fetcher(&config), "http://target.invalid/m?x=1").await.unwrap(), "200 proxied");
     let head = requests.recv().await.unwrap();
-    assert!(head.starts_with("GET http://target.invalid/m?x=1 HTTP/1.1\r\nhost: target.invalid\r\n"), "{head}");
+    assert!(
+        head.starts_with("GET http://target.invalid/m?x=1 HTTP/1.1\r\nhost: target.invalid\r\n"),
+        "{head}"
+    );
     assert!(head.contains("proxy-authorization: Basic dTpw\r\n"), "{head}");
 }

@@ -21,6 +21,9 @@ use crate::flags::Parsed;
 /// How often the store is given time to seal, truncate its log and drop what is too old.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often the log is synced: a little less than the time after which a write would do it.
+const SYNC_INTERVAL: Duration = Duration::from_millis(1800);
+
 /// Upstream's default retention.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
@@ -299,6 +302,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
     tokio::spawn(Arc::clone(&parts).reload_on(wishes));
+    tokio::spawn(keep_synced(Arc::clone(&parts.store), shutdown.clone()));
     tokio::spawn(Arc::clone(&parts).maintain(shutdown.clone()));
     Ok(Running { router: web::api::router(api), reloads, parts })
 }
@@ -390,6 +394,25 @@ impl Parts {
                 }
                 Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
             }
+        }
+    }
+}
+
+/// Syncs the log before a writer finds that it is due: the writers are the scraping threads, and each has other targets to serve.
+async fn keep_synced(store: Arc<tsdb::Store>, shutdown: Shutdown) {
+    let mut ticks = tokio::time::interval(SYNC_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let store = Arc::clone(&store);
+        match tokio::task::spawn_blocking(move || store.sync()).await {
+            Ok(Ok(())) => {}
+            // What the power could take is made good by the checkpoint that is due now.
+            Ok(Err(e)) => tracing::error!(err = %e, "fsync of the log failed"),
+            Err(e) => tracing::error!(err = %e, "fsync of the log ended abnormally"),
         }
     }
 }

@@ -67,9 +67,11 @@ fn main() {
             block.bytes as f64 / block.samples as f64
         );
     }
-    for (name, op) in
-        [("rate", LeafOp::Range(RangeFn::Rate)), ("last", LeafOp::Range(RangeFn::Last)), ("select", LeafOp::Select)]
-    {
+    for (name, op) in [
+        ("rate", LeafOp::Range(RangeFn::Rate)),
+        ("last", LeafOp::Range(RangeFn::Last)),
+        ("select", LeafOp::Select),
+    ] {
         let end = START + i64::try_from(rows).unwrap() * STEP;
         let request = LeafRequest {
             matchers: vec![Matcher::equal("job", "bench")],

@@ -10,6 +10,8 @@ use super::Clock;
 
 /// Maintenance is done at least this often.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the log is synced: a little less than the time after which a write would do it.
+const SYNC_INTERVAL: Duration = Duration::from_millis(1800);
 /// How often it is asked whether so much came in that it is due before.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// As upstream looks for blocks to merge.
@@ -17,6 +19,7 @@ const COMPACTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Keeps up a store until the shutdown.
 pub(crate) fn spawn(store: Arc<tsdb::Store>, clock: Clock, shutdown: &Shutdown) {
+    tokio::spawn(keep_synced(Arc::clone(&store), shutdown.clone()));
     tokio::spawn(maintain(Arc::clone(&store), Arc::clone(&clock), shutdown.clone()));
     tokio::spawn(compact(store, clock, shutdown.clone()));
 }
@@ -56,6 +59,25 @@ async fn compact(store: Arc<tsdb::Store>, clock: Clock, shutdown: Shutdown) {
             Ok(Ok(_)) => {}
             Ok(Err(e)) => tracing::error!(err = %e, "Compaction of the store failed; it will be tried again"),
             Err(e) => tracing::error!(err = %e, "Compaction of the store ended abnormally"),
+        }
+    }
+}
+
+/// Syncs the log before a writer finds that it is due: the writers are the scraping threads, and each has other targets to serve.
+async fn keep_synced(store: Arc<tsdb::Store>, shutdown: Shutdown) {
+    let mut ticks = tokio::time::interval(SYNC_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.wait() => return,
+        }
+        let store = Arc::clone(&store);
+        match tokio::task::spawn_blocking(move || store.sync()).await {
+            Ok(Ok(())) => {}
+            // What the power could take is made good by the checkpoint that is due now.
+            Ok(Err(e)) => tracing::error!(err = %e, "fsync of the log failed"),
+            Err(e) => tracing::error!(err = %e, "fsync of the log ended abnormally"),
         }
     }
 }

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::TimestampMs;
-use roaring::RoaringBitmap;
 use storage::{Error, ErrorKind};
 
 use crate::bytes::{put_bytes, put_varint};
 use crate::chunkfile::{Batch, Item};
 use crate::group::{Group, LOST, State, join};
-use crate::record::kind;
+use crate::record::{self, kind};
 use crate::segment::SegmentBuilder;
 use crate::store::count;
 use crate::{Store, checkpoint};
 
 /// Pairs, or series, per record of a checkpoint.
 const PER_RECORD: usize = 4096;
+/// Samples after which maintenance is due.
+const SAMPLES_PER_MAINTENANCE: u64 = 4_000_000;
 
 /// A segment that waits for its place in a chunk file.
 struct Joined {
@@ -36,7 +37,8 @@ impl Store {
     /// log, and reading and appending go on.
     pub fn maintain(&self, now_ms: TimestampMs) -> Result<(), Error> {
         let _one = self.maintenance.lock();
-        // Retention first: it may make the space that the rest needs.
+        self.maintained_at.store(self.counters.samples.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Retention first: it may make the space that the rest needs. Blocks are dropped by [`Store::compact`].
         if let Some(retention) = self.options.retention_ms {
             self.drop_before(now_ms.saturating_sub(retention));
         }
@@ -46,11 +48,22 @@ impl Store {
             self.checkpoint_due.store(true, Ordering::Relaxed);
         }
         self.seal()?;
+        while let Some(until) = self.flush_due() {
+            self.flush(until)?;
+        }
         let long = self.log.lock().len_bytes() > self.options.segment_bytes;
         if long || self.checkpoint_due.load(Ordering::Relaxed) {
             self.checkpoint()?;
         }
         self.sync()
+    }
+
+    /// Whether so much came in since the last [`Store::maintain`] that the next one should not wait: what is not sealed yet
+    /// takes memory.
+    #[must_use]
+    pub fn maintenance_due(&self) -> bool {
+        let samples = self.counters.samples.load(Ordering::Relaxed);
+        samples.saturating_sub(self.maintained_at.load(Ordering::Relaxed)) >= SAMPLES_PER_MAINTENANCE
     }
 
     /// A clean end: a checkpoint of all that is in memory, so that the next start has nothing to replay. The store can
@@ -154,6 +167,11 @@ impl Store {
             // Under the same lock: who appends exemplars holds it.
             self.exemplars.lock().write(&mut writer)?;
         }
+        for (&series, ranges) in &*self.state.get().deleted {
+            for &range in ranges {
+                writer.frame(kind::DELETE, |out| record::fill_delete(out, &[series], range))?;
+            }
+        }
         writer.frame(kind::END, |out| {
             put_varint(out, u64::from(next_series));
             put_varint(out, u64::from(next_group));
@@ -202,32 +220,11 @@ impl Store {
             return;
         }
         tracing::info!(files = removed.len(), "chunk files past retention removed");
-        let _definitions = self.definitions.lock();
-        let groups: Vec<Arc<Group>> = self.groups.read().by_id.values().cloned().collect();
-        let mut candidates = RoaringBitmap::new();
-        for group in groups {
-            let mut state = group.state.write();
-            state.sealed.retain(|(file, _)| !removed.contains(file));
-            if !state.open && state.is_empty() {
-                candidates.extend(state.slots.iter().copied().filter(|&s| s != LOST));
-                let slots = std::mem::take(&mut state.slots);
-                drop(state);
-                let mut all = self.groups.write();
-                all.by_id.remove(&group.id);
-                all.by_key.remove(&group.key);
-                drop(all);
-                let mut index = self.index.write();
-                slots.iter().for_each(|&s| index.remove_locations(s, group.id));
-            }
+        for group in self.groups.read().by_id.values() {
+            group.state.write().sealed.retain(|(file, _)| !removed.contains(file));
         }
-        let mut loose = self.loose.write();
-        candidates |= loose.drop_files(&removed);
-        let mut index = self.index.write();
-        for series in candidates {
-            if index.locations(series).next().is_none() && !loose.contains(series) {
-                index.remove(series);
-            }
-        }
+        self.loose.write().drop_files(&removed);
+        self.forget_empty();
     }
 }
 

@@ -10,16 +10,19 @@
 //!  8 points := see `loose::replay`
 //!  9 histograms := see `loose::replay`
 //! 10 exemplars := see `exemplars`
+//! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
 //! 16 pairs  := first id varint, count varint, count * (name, value: each length varint, bytes)
 //! 17 sets   := count varint, count * (ref varint, pairs varint, pair id varint ...)
 //! 18 group  := group varint, open u8, last ts (0 | 1, i64), key, slots varint, ref + 1 varint each (0: lost)
 //! 19 piece  := segment meta, segment body                      rows of a group that no chunk file has
+//! 21 end    := next ref varint, next group varint
 //! 24 loose  := see `loose::checkpoint`
 //! 25 exemplars := see `exemplars`
-//! 21 end    := next ref varint, next group varint
 //! ```
 
 use model::LabelSet;
+use roaring::RoaringBitmap;
+use storage::TimeRange;
 
 use crate::bytes::{Reader, put_bytes, put_varint, put_zigzag};
 
@@ -37,6 +40,7 @@ pub(crate) mod kind {
     pub(crate) const POINTS: u8 = 8;
     pub(crate) const HISTOGRAMS: u8 = 9;
     pub(crate) const EXEMPLARS: u8 = 10;
+    pub(crate) const DELETE: u8 = 12;
     pub(crate) const PAIRS: u8 = 16;
     pub(crate) const SETS: u8 = 17;
     pub(crate) const GROUP: u8 = 18;
@@ -116,6 +120,19 @@ pub(crate) fn put_row(out: &mut Vec<u8>, group: u32, ts: i64, last: Option<&[f64
     });
 }
 
+/// `range` of these series is deleted.
+pub(crate) fn put_delete(out: &mut Vec<u8>, series: &RoaringBitmap, range: TimeRange) {
+    let series: Vec<u32> = series.iter().collect();
+    frame(out, kind::DELETE, |out| fill_delete(out, &series, range));
+}
+
+pub(crate) fn fill_delete(out: &mut Vec<u8>, series: &[u32], range: TimeRange) {
+    put_zigzag(out, range.mint);
+    put_zigzag(out, range.maxt);
+    put_varint(out, series.len() as u64);
+    series.iter().for_each(|&s| put_varint(out, u64::from(s)));
+}
+
 /// A record of the log, its lists still to be read.
 #[derive(Debug)]
 pub(crate) enum Record<'a> {
@@ -127,6 +144,7 @@ pub(crate) enum Record<'a> {
     Points(Reader<'a>),
     Histograms(Reader<'a>),
     Exemplars(Reader<'a>),
+    Delete(TimeRange, Vec<u32>),
 }
 
 /// Reads a log record; `None` when the payload is not of its type's shape.
@@ -149,6 +167,11 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
         kind::POINTS => Record::Points(r),
         kind::HISTOGRAMS => Record::Histograms(r),
         kind::EXEMPLARS => Record::Exemplars(r),
+        kind::DELETE => {
+            let range = TimeRange { mint: r.zigzag()?, maxt: r.zigzag()? };
+            let n = r.count()?;
+            Record::Delete(range, (0..n).map(|_| r.varint32()).collect::<Option<_>>()?)
+        }
         _ => return None,
     })
 }

@@ -5,26 +5,29 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
 use parking_lot::{Mutex, RwLock};
-use storage::Error;
+use storage::{Error, TimeRange};
 
+use crate::block::Blocks;
 use crate::bytes::Reader;
 use crate::checkpoint::{self, Checkpoint};
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
+use crate::exemplars::Exemplars;
+use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::Index;
 use crate::log::{self, Log};
-use crate::exemplars::Exemplars;
 use crate::loose::Loose;
 use crate::mmap::Blob;
 use crate::record::{self, Record, kind};
 use crate::segment::{Meta, Segment};
+use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
 
@@ -33,9 +36,20 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
+    if let Err(e) = foreign::copy_log(&dir.root, &dir.blocks, &options, &faults) {
+        // Its blocks can be read all the same.
+        tracing::error!(error = %e, "log of Prometheus in this directory could not be copied");
+    }
+    let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
+    // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
+    let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
+    let (foreign, damaged_foreign) = foreign::open(&dir.root)?;
+    let damaged_blocks = damaged_blocks + damaged_foreign;
     options.chunk_file_bytes = options.chunk_file_bytes.min(u64::from(u32::MAX / 2));
     let mut state = Recovery {
         raw_rows: options.raw_rows,
+        rows_from,
+        damaged: damaged_blocks,
         loose: Loose::new(options.block_span_ms),
         exemplars: Exemplars::new(options.max_exemplars),
         ..Recovery::default()
@@ -70,7 +84,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.replayed_records, state.records);
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
-    let Recovery { index, groups, loose, exemplars, definitions, damaged, .. } = state;
+    let Recovery { index, groups, loose, exemplars, definitions, damaged, deleted, .. } = state;
+    let read_state = ReadState { blocks: blocks.all(), foreign, rows_from, deleted: Arc::new(deleted) };
     let of_groups = groups.values().filter_map(|g: &Group| g.state.read().last_ts);
     let newest = of_groups.chain(loose.newest_ms()).max().unwrap_or(i64::MIN);
     let mut all = Groups::default();
@@ -83,6 +98,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         dir,
         faults,
         maintenance: Mutex::default(),
+        compaction: Mutex::default(),
+        blocks,
+        state: Current::new(read_state),
+        rows_before: AtomicI64::new(rows_from),
         definitions: Mutex::new(definitions),
         groups: RwLock::new(all),
         loose: RwLock::new(loose),
@@ -93,6 +112,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         chunks: Mutex::new(chunks),
         counters,
         last_sync_ms: AtomicI64::new(now),
+        maintained_at: AtomicU64::new(0),
         checkpoint_due: AtomicBool::new(damaged > 0),
     })
 }
@@ -101,6 +121,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
 #[derive(Debug, Default)]
 struct Recovery {
     raw_rows: usize,
+    rows_from: i64,
+    deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
     loose: Loose,
@@ -116,6 +138,7 @@ struct Recovery {
 impl Recovery {
     fn adopt(&mut self, file: u32, item: Item) {
         match item {
+            Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
             Item::Loose(item) => self.loose.adopt(file, &item),
         }
@@ -157,6 +180,8 @@ impl Recovery {
                 }),
                 kind::LOOSE => self.loose.load(&mut r),
                 kind::KEPT_EXEMPLARS => self.exemplars.load(&mut r),
+                kind::DELETE => record::parse(kind, &checkpoint.map[range.clone()])
+                    .and_then(|r| self.apply(r, &mut HashMap::new())),
                 kind::END => self.load_end(&mut r),
                 _ => None,
             };
@@ -253,7 +278,9 @@ impl Recovery {
         let state = group.state.get_mut();
         // `last_ts` is the checkpoint's own; what counts here is where the rows before end.
         let before = state.pieces.last().map(|p| p.meta.maxt).max(state.sealed_maxt());
-        if before.is_none_or(|b| b < segment.meta.mint) {
+        if segment.meta.maxt < self.rows_from {
+            state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
+        } else if before.is_none_or(|b| b < segment.meta.mint) {
             state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
             state.pieces.push(segment);
         } else if before.is_some_and(|b| b < segment.meta.maxt) {
@@ -360,10 +387,15 @@ impl Recovery {
                 crate::row::decode(&mut row, last, MAX_WIDTH)?;
                 let raw_rows = self.raw_rows;
                 let state = self.groups.get_mut(&id)?.state.get_mut();
-                if state.last_ts.is_none_or(|l| l < ts) {
+                if ts < self.rows_from {
+                    state.last_ts = state.last_ts.max(Some(ts));
+                } else if state.last_ts.is_none_or(|l| l < ts) {
                     let known = last.len().min(state.slots.len());
                     state.push(id, ts, &last[..known], raw_rows);
                 }
+            }
+            Record::Delete(range, series) => {
+                series.into_iter().for_each(|s| self.deleted.entry(s).or_default().push(range));
             }
             Record::Points(mut r) => self.loose.replay_points(&mut r)?,
             Record::Histograms(mut r) => self.loose.replay_histograms(&mut r)?,
@@ -379,6 +411,7 @@ impl Recovery {
             self.damaged += self.sealed.len() as u64;
         }
         let index = &self.index;
+        self.deleted.retain(|&s, _| index.contains(s));
         let lost = self.loose.settle(|s| index.contains(s), |s| index.locations(s).next().is_some());
         self.exemplars.retain(|s| index.contains(s));
         if lost > 0 {

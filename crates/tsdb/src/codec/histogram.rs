@@ -32,9 +32,8 @@ pub(crate) struct HistogramCodec {
 
 /// Whether `next` may be in one chunk with `prev`: the same buckets, to the bit, and both of whole counts or neither.
 pub(crate) fn can_share(prev: &Histogram, next: &Histogram) -> bool {
-    let same_bits = |a: &[f64], b: &[f64]| {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
-    };
+    let same_bits =
+        |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
     prev.integer == next.integer
         && prev.schema == next.schema
         && prev.zero_threshold.to_bits() == next.zero_threshold.to_bits()
@@ -56,7 +55,10 @@ impl HistogramCodec {
     /// # Panics
     /// Unless there are 1 to [`MAX_CHUNK_ROWS`] of them and each [`can_share`] with the one before.
     pub(crate) fn encode(&mut self, values: &[Arc<Histogram>], out: &mut Vec<u8>) {
-        assert!((1..=MAX_CHUNK_ROWS).contains(&values.len()), "a chunk holds 1 to {MAX_CHUNK_ROWS} histograms");
+        assert!(
+            (1..=MAX_CHUNK_ROWS).contains(&values.len()),
+            "a chunk holds 1 to {MAX_CHUNK_ROWS} histograms"
+        );
         assert!(values.windows(2).all(|w| can_share(&w[0], &w[1])), "histograms of a chunk have one layout");
         let first = &values[0];
         let counts = values.iter().any(|h| total(h).to_bits() != h.count.to_bits());

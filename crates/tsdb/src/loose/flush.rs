@@ -1,12 +1,12 @@
 //! The flush to blocks, as the loose series see it.
 //!
-//! [`Loose::begin_flush`] draws a line through time; what is older can then be read ([`Loose::series_before`],
-//! [`Loose::take`]) for as long as writing blocks takes, while appending goes on; [`Loose::drop_before`] lets go of it. A sample
+//! [`Loose::mark`] draws a line through time; what is older can then be read ([`Loose::take`]) for as long as writing blocks
+//! takes, while appending goes on; [`Loose::drop_before`] lets go of it. A sample
 //! older than the line that arrives in between may or may not be in the block, so it must not go: what arrives is noted by
 //! series, for the stream by its length before, for all else by the samples themselves, and stays (or comes back as late) when
 //! the rest is dropped. If it was in the block too, both are the same and readers see one.
 //!
-//! From begin to drop or abort the flush holds `maintenance`: sealing moves samples, and must not come in between.
+//! From mark to drop the flush holds `maintenance`: sealing moves samples, and must not come in between.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use hashbrown::{HashMap, HashSet};
 use model::Histogram;
 use roaring::RoaringBitmap;
 
-use super::{Loose, LooseReader, LooseSamples, LooseSeries, Sealed};
+use super::{Loose, LooseSeries, Sealed};
 
 /// A flush that is under way.
 #[derive(Debug)]
@@ -32,48 +32,38 @@ pub(super) struct Arrived {
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
+/// A line that was drawn, by [`Loose::mark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(i64);
+
 impl Loose {
-    /// Begins a flush of what is older than `t`; one that was under way is forgotten.
-    pub(crate) fn begin_flush(&mut self, t: i64) {
+    /// Begins a flush of what is older than `t`; one that was under way is forgotten. Taken before samples are read.
+    pub(crate) fn mark(&mut self, t: i64) -> Mark {
         self.flushing = Some(Flushing { before: t, arrived: HashMap::new() });
+        Mark(t)
     }
 
-    /// Gives the flush up: nothing is dropped.
-    pub(crate) fn abort_flush(&mut self) {
-        self.flushing = None;
-    }
-
-    /// The series that have a sample older than `t`.
-    pub(crate) fn series_before(&self, t: i64) -> RoaringBitmap {
-        self.iter().filter(|s| s.bounds().is_some_and(|b| b.0 < t)).map(|s| s.series).collect()
-    }
-
-    /// Hands each series that has samples older than `t` to `f` with those samples, in the order of references. Returns how
-    /// many chunks were damaged.
-    pub(crate) fn read_before(
-        &self,
-        t: i64,
-        reader: &mut LooseReader,
-        mut f: impl FnMut(u32, &LooseSamples),
-    ) -> u64 {
-        let (mut samples, mut damaged) = (LooseSamples::default(), 0);
-        for series in self.series_before(t) {
-            let Some(taken) = self.take(series, i64::MIN, t.saturating_sub(1)) else { continue };
-            damaged += reader.read(&taken, &mut samples);
-            if !samples.ts.is_empty() {
-                f(series, &samples);
-            }
+    /// Bounds of what lies before `t`, each cut there: of streams, chunks, late samples and histograms.
+    pub(crate) fn bounds_before(&self, t: i64) -> Vec<(i64, i64)> {
+        let mut bounds = vec![];
+        for s in self.iter() {
+            let sealed = s.sealed.iter().map(|c| (c.meta().mint, c.meta().maxt()));
+            let stream = s.stream_bounds();
+            let extra = s.extra.as_ref().and_then(|e| e.bounds());
+            let all = sealed.chain(stream).chain(extra).filter(|b| b.0 < t);
+            bounds.extend(all.map(|b| (b.0, b.1.min(t - 1))));
         }
-        damaged
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds
     }
 
     /// Ends the flush: drops what was older than its line when it began. Chunks that straddle the line stay whole, and are read
-    /// again by the next flush; with lines at multiples of the blocks' span there are none. Returns the series that have
-    /// nothing left; they are still known, with their newest sample, until [`Loose::forget`].
-    pub(crate) fn drop_before(&mut self, t: i64) -> RoaringBitmap {
-        let mut flushing = self.flushing.take().unwrap_or(Flushing { before: t, arrived: HashMap::new() });
-        let t = t.min(flushing.before);
-        let mut empty = RoaringBitmap::new();
+    /// again by the next flush; with lines at multiples of the blocks' span there are none. A mark that is not the last one
+    /// taken drops nothing.
+    pub(crate) fn drop_before(&mut self, t: i64, mark: Mark) {
+        let Some(mut flushing) = self.flushing.take_if(|f| f.before == mark.0) else { return };
+        let t = t.min(mark.0);
         let mut files: HashSet<u32> = HashSet::new();
         let Self { pages, room, codec, bytes, block_span_ms, .. } = self;
         for entry in pages.iter_mut().flatten().filter(|s| s.has(super::LIVE)) {
@@ -93,12 +83,14 @@ impl Loose {
             }
             *bytes = (*bytes + entry.memory()).saturating_sub(before);
             files.extend(entry.sealed.iter().map(|s: &Sealed| s.file));
-            if entry.is_empty() {
-                empty.insert(entry.series);
-            }
         }
         self.files.retain(|file, _| files.contains(file));
-        empty
+    }
+
+    /// Forgets series that have no sample, and their keys. The caller holds `definitions`.
+    pub(crate) fn retain_nonempty(&mut self) {
+        let empty: RoaringBitmap = self.iter().filter(|s| s.is_empty()).map(|s| s.series).collect();
+        self.forget(&empty);
     }
 }
 

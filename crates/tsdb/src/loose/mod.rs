@@ -187,9 +187,13 @@ impl LooseSeries {
     /// Oldest and newest sample.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
         let sealed = self.sealed.iter().map(|s| (s.meta().mint, s.meta().maxt()));
-        let stream = if self.count > 0 { stream::first_ts(&self.stream).map(|first| (first, self.last_ts)) } else { None };
+        let stream = self.stream_bounds();
         let extra = self.extra.as_ref().and_then(|e| e.bounds());
         sealed.chain(stream).chain(extra).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    fn stream_bounds(&self) -> Option<(i64, i64)> {
+        (self.count > 0).then(|| stream::first_ts(&self.stream).map(|first| (first, self.last_ts)))?
     }
 
     fn is_empty(&self) -> bool {
@@ -270,10 +274,6 @@ impl Loose {
 
     fn slot_of(&self, series: u32) -> Option<u32> {
         self.by_series.find(hash_series(series), |&slot| self.at(slot).series == series).copied()
-    }
-
-    pub(crate) fn contains(&self, series: u32) -> bool {
-        self.slot_of(series).is_some()
     }
 
     pub(crate) fn get(&self, series: u32) -> Option<&LooseSeries> {
@@ -440,20 +440,19 @@ impl Loose {
         self.seal_at = self.budget().max(self.bytes + BUDGET_BYTES / 2);
     }
 
-    /// Removes what was in chunk files that are gone, and series that have nothing left; returns those.
-    pub(crate) fn drop_files(&mut self, removed: &[u32]) -> RoaringBitmap {
-        let mut empty = RoaringBitmap::new();
+    /// Removes what was in chunk files that are gone. Series that have nothing left are still known.
+    pub(crate) fn drop_files(&mut self, removed: &[u32]) {
         for entry in self.pages.iter_mut().flatten().filter(|s| s.has(LIVE)) {
             entry.sealed.retain(|s| !removed.contains(&s.file));
-            if entry.is_empty() {
-                empty.insert(entry.series);
-            }
         }
         removed.iter().for_each(|file| {
             self.files.remove(file);
         });
-        self.forget(&empty);
-        empty
+    }
+
+    /// The time of a series' newest sample.
+    pub(crate) fn newest(&self, series: u32) -> Option<i64> {
+        self.get(series)?.newest().map(|n| n.ts)
     }
 
     /// Oldest and newest sample of all series.
@@ -464,16 +463,6 @@ impl Loose {
     /// The newest sample's time, whether or not it is still here.
     pub(crate) fn newest_ms(&self) -> Option<i64> {
         self.iter().filter_map(LooseSeries::newest).map(|n| n.ts).max()
-    }
-
-    /// Bytes of memory held, about.
-    pub(crate) fn resident_bytes(&self) -> usize {
-        let sealed: usize = self.iter().map(|s| s.sealed.capacity() * size_of::<Sealed>()).sum();
-        self.pages.len() * PAGE * size_of::<LooseSeries>()
-            + (self.by_key.capacity() + self.by_series.capacity()) * 6
-            + self.aliases.capacity() * 33
-            + self.bytes
-            + sealed
     }
 }
 

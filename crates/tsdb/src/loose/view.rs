@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Histogram;
 use storage::ABSENT;
 
-use super::chunk::{ChunkCodec, ChunkMeta, LATE};
+use super::chunk::{ChunkCodec, ChunkMeta, HISTOGRAMS, LATE};
 use super::judge::Sample;
 use super::stream::{self, State};
 use super::{Loose, LooseSeries};
@@ -41,6 +41,19 @@ impl LooseSamples {
         self.ts.clear();
         self.values.clear();
         self.histograms.clear();
+    }
+
+    /// The plain samples.
+    pub(crate) fn floats(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
+        let mut histograms = self.histograms.iter().map(|h| h.0).peekable();
+        self.ts.iter().zip(&self.values).enumerate().filter_map(move |(i, (ts, v))| {
+            histograms.next_if_eq(&i).is_none().then_some((*ts, *v))
+        })
+    }
+
+    /// The histograms.
+    pub(crate) fn histograms(&self) -> impl Iterator<Item = (i64, Arc<Histogram>)> + '_ {
+        self.histograms.iter().map(|(i, h)| (self.ts[*i], Arc::clone(h)))
     }
 
     /// The sample of one time.
@@ -115,6 +128,11 @@ impl Loose {
 }
 
 impl LooseTaken {
+    /// Whether there may be histograms in it.
+    pub(crate) fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty() || self.chunks.iter().any(|(meta, _)| meta.kind & HISTOGRAMS != 0)
+    }
+
     fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.count == 0 && self.late.is_empty() && self.histograms.is_empty()
     }

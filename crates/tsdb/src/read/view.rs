@@ -1,19 +1,17 @@
 //! What readers take out of groups and loose series before they let go of the locks.
 
 use hashbrown::HashMap;
-use kernels::Windows;
-use storage::{LeafOp, LeafRequest, TimeRange};
+use storage::TimeRange;
 
 use crate::Store;
 use crate::group::Group;
 use crate::loose::LooseTaken;
 use crate::segment::{ColumnReader, Segment};
 
-/// The rows of a group that a request can see: timestamps and windows for all its series, the raw cells of those selected.
+/// The rows of a group that a reader can see: timestamps for all its series, the raw cells of those selected.
 #[derive(Debug)]
 pub(super) struct GroupView {
     pub(super) ts: Vec<i64>,
-    pub(super) windows: Windows,
     /// Sealed segments and pieces in time order, each with its first row that counts and how many do.
     pub(super) segments: Vec<(Segment, usize, usize)>,
     /// Selected slots, ascending, and for each its raw cells that count.
@@ -25,9 +23,8 @@ pub(super) struct GroupView {
 }
 
 impl GroupView {
-    /// `None` where the group has no row for the request.
-    pub(super) fn new(store: &Store, group: u32, slots: &[u32], request: &LeafRequest) -> Option<Self> {
-        let range = request.time_range();
+    /// `None` where the group has no row in the range.
+    pub(super) fn new(store: &Store, group: u32, slots: &[u32], range: TimeRange) -> Option<Self> {
         let group = store.group(group)?;
         let mut slots = slots.to_vec();
         slots.sort_unstable();
@@ -45,15 +42,7 @@ impl GroupView {
             let all = state.sealed.iter().map(|(_, s)| s).chain(&state.pieces);
             all.filter(|s| s.meta.mint <= range.maxt && s.meta.maxt >= range.mint).cloned().collect()
         };
-        let mut view = Self {
-            ts: vec![],
-            windows: Windows::default(),
-            segments: vec![],
-            slots,
-            raw,
-            raw_rows: raw_ts.len(),
-            damaged: 0,
-        };
+        let mut view = Self { ts: vec![], segments: vec![], slots, raw, raw_rows: raw_ts.len(), damaged: 0 };
         let mut reader = ColumnReader::default();
         let mut ts = vec![];
         for segment in segments {
@@ -76,9 +65,6 @@ impl GroupView {
         if view.ts.is_empty() {
             return None;
         }
-        if let LeafOp::Range(_) = request.op {
-            view.windows = Windows::new(&view.ts, &request.grid, request.range_ms);
-        }
         Some(view)
     }
 
@@ -91,7 +77,7 @@ impl GroupView {
     }
 }
 
-fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
+pub(super) fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
     let start = ts.partition_point(|&t| t < range.mint);
     let end = ts.partition_point(|&t| t <= range.maxt);
     start..end.max(start)
@@ -106,17 +92,16 @@ pub(super) fn rows_in(group: &Group, range: TimeRange) -> u64 {
 }
 
 /// The loose samples of a wave's series, all taken under one lock: a batch is seen whole or not at all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LooseView {
     series: HashMap<u32, LooseTaken>,
 }
 
 impl LooseView {
-    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, request: &LeafRequest) -> Self {
-        let range = request.time_range();
+    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, range: TimeRange) -> Self {
         let loose = store.loose.read();
         if loose.is_empty() {
-            return Self { series: HashMap::new() };
+            return Self::default();
         }
         let take = |id| Some((id, loose.take(id, range.mint, range.maxt)?));
         Self { series: selected.filter_map(take).collect() }

@@ -12,8 +12,8 @@ use model::{Histogram, LabelSet, Matcher, STALE_NAN, Span};
 use proptest::prelude::*;
 use storage::{
     ABSENT, ErrorKind, LeafBatch, LeafData, LeafExecutor, LeafOp, LeafRequest, MetaRequest, PointAppender,
-    QueryContext, RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, StoreStatus,
-    TimeRange, is_absent,
+    QueryContext, RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample,
+    StoreStatus, TimeRange, is_absent,
 };
 use support::{Model, NOW, dump, open, series};
 use tsdb::Store;
@@ -126,7 +126,8 @@ fn dump_all(store: &Store, after: i64, maxt: i64) -> Model {
                 let bits = match raw.histograms.binary_search_by_key(&at, |h| h.0) {
                     Ok(h) => {
                         let found = &raw.histograms[h].1;
-                        let n = (0..12).find(|&n| histogram(n) == **found).unwrap_or_else(|| panic!("{found:?}"));
+                        let n =
+                            (0..12).find(|&n| histogram(n) == **found).unwrap_or_else(|| panic!("{found:?}"));
                         Value::Histogram(n).bits()
                     }
                     Err(_) => raw.values[at].to_bits(),
@@ -244,7 +245,11 @@ fn append_points(store: &Store, expect: &mut Expect, batch: &[Points], fail: boo
     let before = expect.loose.clone();
     let flat: Vec<(usize, i64, u64)> = flat.into_iter().map(|(s, ts, v)| (s, ts, v.bits())).collect();
     let (floats, histograms, duplicates) = expect.points(&flat);
-    assert_eq!((report.floats, report.histograms), (floats, histograms));
+    assert_eq!(
+        (report.floats, report.histograms),
+        (floats, histograms),
+        "{flat:x?} onto {before:x?}, {report:?}"
+    );
     assert_eq!(report.refused, [0, 0, duplicates, 0, 0]);
     assert_eq!(report.first.map(|f| f.kind), (duplicates > 0).then_some(RefusalKind::Duplicate));
     if fail && duplicates > 0 {
@@ -285,7 +290,9 @@ fn run(steps: Vec<Step>) {
                 rows.push((ts, row));
             }
             Step::LateRow(g, back, mut row) => {
-                let (Some(id), Some((slots, k, rows))) = (ids.get(&g), expect.groups.get(&g)) else { continue };
+                let (Some(id), Some((slots, k, rows))) = (ids.get(&g), expect.groups.get(&g)) else {
+                    continue;
+                };
                 if rows.is_empty() {
                     continue;
                 }
@@ -308,7 +315,10 @@ fn run(steps: Vec<Step>) {
                 }
                 let (accepted, _, duplicate) = expect.points(&flat);
                 let report = store.append(&samples).unwrap();
-                assert_eq!((report.accepted, report.out_of_order, report.duplicate), (accepted, 0, duplicate));
+                assert_eq!(
+                    (report.accepted, report.out_of_order, report.duplicate),
+                    (accepted, 0, duplicate)
+                );
             }
             Step::Points(batch, fail) => append_points(&store, &mut expect, &batch, fail),
             Step::Close(g) => {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use model::Histogram;
 
 use super::checkpoint::EXTRA;
-use super::chunk::{ChunkMeta, HISTOGRAMS, LooseItem, Piece, Sealed};
+use super::chunk::{ChunkMeta, HISTOGRAMS, LATE, LooseItem, Piece, Sealed};
 use super::stream::{Room, State};
 use super::{BITS_UNKNOWN, HAS_LAST, Loose};
 use crate::bytes::{Reader, put_bytes, put_varint, put_zigzag, unzigzag, zigzag};
@@ -103,7 +103,10 @@ impl Loose {
                         extra.newest_histogram = Some((chunk.meta.maxt(), None));
                     }
                 }
-                _ => {}
+                _ => {
+                    let extra = entry.extra.get_or_insert_default();
+                    extra.newest_late = extra.newest_late.max(Some(chunk.meta.maxt()));
+                }
             }
         }
     }
@@ -129,7 +132,8 @@ impl Loose {
             if let Some((ts, bits)) = last {
                 let entry = self.at_mut(slot);
                 if count > 0 && sealed.is_none_or(|s| s < ts) {
-                    let kept = sealed.is_none_or(|s| super::stream::first_ts(stream).is_some_and(|first| s < first));
+                    let kept =
+                        sealed.is_none_or(|s| super::stream::first_ts(stream).is_some_and(|first| s < first));
                     entry.raise_last(ts, Some(bits));
                     if entry.last_ts == ts {
                         entry.stream = stream.to_vec();
@@ -176,6 +180,8 @@ impl Loose {
         {
             extra.newest_histogram = Some((ts, None));
         }
+        let late = pieces.iter().filter(|p| p.meta.kind & LATE != 0).map(|p| p.meta.maxt()).max();
+        extra.newest_late = extra.newest_late.max(late);
         extra.pieces.append(&mut pieces);
         extra.account();
         self.bytes += self.at(slot).extra.as_ref().map_or(0, |e| e.memory());
@@ -277,11 +283,7 @@ impl Loose {
         self.with_extra(slot, |extra, span, codec| extra.push_late_histogram(ts, h, span, codec));
     }
 
-    fn with_extra(
-        &mut self,
-        slot: u32,
-        f: impl FnOnce(&mut super::Extra, i64, &mut super::ChunkCodec),
-    ) {
+    fn with_extra(&mut self, slot: u32, f: impl FnOnce(&mut super::Extra, i64, &mut super::ChunkCodec)) {
         let (page, i) = super::page_of(slot);
         let Self { pages, codec, bytes, block_span_ms, .. } = self;
         let entry = &mut pages[page][i];

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::TimestampMs;
-use roaring::RoaringBitmap;
 use storage::{Error, ErrorKind};
 
 use crate::bytes::{put_bytes, put_varint};
 use crate::chunkfile::{Batch, Item};
 use crate::group::{Group, LOST, State, join};
 use crate::loose::{LooseChunk, LooseCodec};
-use crate::record::kind;
+use crate::record::{self, kind};
 use crate::segment::SegmentBuilder;
 use crate::store::count;
 use crate::{Store, checkpoint};
@@ -39,7 +38,7 @@ impl Store {
     /// log, and reading and appending go on.
     pub fn maintain(&self, now_ms: TimestampMs) -> Result<(), Error> {
         let _one = self.maintenance.lock();
-        // Retention first: it may make the space that the rest needs.
+        // Retention first: it may make the space that the rest needs. Blocks are dropped by [`Store::compact`].
         if let Some(retention) = self.options.retention_ms {
             self.drop_before(now_ms.saturating_sub(retention));
         }
@@ -49,6 +48,9 @@ impl Store {
             self.checkpoint_due.store(true, Ordering::Relaxed);
         }
         self.seal()?;
+        while let Some(until) = self.flush_due() {
+            self.flush(until)?;
+        }
         let long = self.log.lock().len_bytes() > self.options.segment_bytes;
         if long || self.checkpoint_due.load(Ordering::Relaxed) {
             self.checkpoint()?;
@@ -200,6 +202,11 @@ impl Store {
             write_group(&mut writer, &group, &group.state.read(), &mut builder)?;
         }
         self.write_loose(&mut writer)?;
+        for (&series, ranges) in &*self.state.get().deleted {
+            for &range in ranges {
+                writer.frame(kind::DELETE, |out| record::fill_delete(out, &[series], range))?;
+            }
+        }
         writer.frame(kind::END, |out| {
             put_varint(out, u64::from(next_series));
             put_varint(out, u64::from(next_group));
@@ -295,39 +302,13 @@ impl Store {
             return;
         }
         tracing::info!(files = removed.len(), "chunk files past retention removed");
-        let _definitions = self.definitions.lock();
-        let groups: Vec<Arc<Group>> = self.groups.read().by_id.values().cloned().collect();
-        let mut candidates = RoaringBitmap::new();
-        for group in groups {
-            let mut state = group.state.write();
-            state.sealed.retain(|(file, _)| !removed.contains(file));
-            if !state.open && state.is_empty() {
-                candidates.extend(state.slots.iter().copied().filter(|&s| s != LOST));
-                let slots = std::mem::take(&mut state.slots);
-                drop(state);
-                let mut all = self.groups.write();
-                all.by_id.remove(&group.id);
-                all.by_key.remove(&group.key);
-                drop(all);
-                let mut index = self.index.write();
-                slots.iter().for_each(|&s| index.remove_locations(s, group.id));
-            }
+        for group in self.groups.read().by_id.values() {
+            group.state.write().sealed.retain(|(file, _)| !removed.contains(file));
         }
-        let mut loose = self.loose.write();
-        loose.series.retain(|&id, series| {
+        for series in self.loose.write().series.values_mut() {
             series.sealed.retain(|(file, _)| !removed.contains(file));
-            let keep = series.bounds().is_some();
-            if !keep {
-                candidates.insert(id);
-            }
-            keep
-        });
-        let mut index = self.index.write();
-        for series in candidates {
-            if index.locations(series).next().is_none() && !loose.series.contains_key(&series) {
-                index.remove(series);
-            }
         }
+        self.forget_empty();
     }
 }
 

@@ -8,6 +8,7 @@
 //!  4 close  := group varint
 //!  5 row    := group varint, ts zigzag, full u8 (1: against nothing; 0: against the group's row before), row
 //!  6 samples:= count varint, count * (ref varint, ts zigzag from the one before, bits u64)
+//! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
 //! 16 pairs  := first id varint, count varint, count * (name, value: each length varint, bytes)
 //! 17 sets   := count varint, count * (ref varint, pairs varint, pair id varint ...)
 //! 18 group  := group varint, open u8, last ts (0 | 1, i64), key, slots varint, ref + 1 varint each (0: lost)
@@ -17,6 +18,8 @@
 //! ```
 
 use model::LabelSet;
+use roaring::RoaringBitmap;
+use storage::TimeRange;
 
 use crate::bytes::{Reader, put_bytes, put_varint, put_zigzag};
 
@@ -32,6 +35,7 @@ pub(crate) mod kind {
     pub(crate) const CLOSE: u8 = 4;
     pub(crate) const ROW: u8 = 5;
     pub(crate) const SAMPLES: u8 = 6;
+    pub(crate) const DELETE: u8 = 12;
     pub(crate) const PAIRS: u8 = 16;
     pub(crate) const SETS: u8 = 17;
     pub(crate) const GROUP: u8 = 18;
@@ -123,6 +127,19 @@ pub(crate) fn put_samples(out: &mut Vec<u8>, samples: &[(u32, i64, f64)]) {
     });
 }
 
+/// `range` of these series is deleted.
+pub(crate) fn put_delete(out: &mut Vec<u8>, series: &RoaringBitmap, range: TimeRange) {
+    let series: Vec<u32> = series.iter().collect();
+    frame(out, kind::DELETE, |out| fill_delete(out, &series, range));
+}
+
+pub(crate) fn fill_delete(out: &mut Vec<u8>, series: &[u32], range: TimeRange) {
+    put_zigzag(out, range.mint);
+    put_zigzag(out, range.maxt);
+    put_varint(out, series.len() as u64);
+    series.iter().for_each(|&s| put_varint(out, u64::from(s)));
+}
+
 /// A record of the log, its lists still to be read.
 #[derive(Debug)]
 pub(crate) enum Record<'a> {
@@ -132,6 +149,7 @@ pub(crate) enum Record<'a> {
     Close(u32),
     Row { group: u32, ts: i64, full: bool, row: Reader<'a> },
     Samples(Vec<(u32, i64, f64)>),
+    Delete(TimeRange, Vec<u32>),
 }
 
 /// Reads a log record; `None` when the payload is not of its type's shape.
@@ -160,6 +178,11 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
                 Some((series, last, f64::from_bits(r.u64()?)))
             });
             Record::Samples(samples.collect::<Option<_>>()?)
+        }
+        kind::DELETE => {
+            let range = TimeRange { mint: r.zigzag()?, maxt: r.zigzag()? };
+            let n = r.count()?;
+            Record::Delete(range, (0..n).map(|_| r.varint32()).collect::<Option<_>>()?)
         }
         _ => return None,
     })

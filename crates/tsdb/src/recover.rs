@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use hashbrown::HashMap;
 use model::LabelSet;
 use parking_lot::{Mutex, RwLock};
-use storage::Error;
+use storage::{Error, TimeRange};
 
+use crate::block::Blocks;
 use crate::bytes::Reader;
 use crate::checkpoint::{self, Checkpoint};
 use crate::chunkfile::{ChunkFiles, Item};
@@ -24,6 +25,7 @@ use crate::loose::{Loose, LooseCodec, LooseSeries};
 use crate::mmap::Blob;
 use crate::record::{self, Record, kind};
 use crate::segment::{Meta, Segment};
+use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
 
@@ -32,7 +34,11 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
-    let mut state = Recovery { raw_rows: options.raw_rows, ..Recovery::default() };
+    let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
+    // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
+    let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
+    let mut state =
+        Recovery { raw_rows: options.raw_rows, rows_from, damaged: damaged_blocks, ..Recovery::default() };
     let (chunks, opened) =
         ChunkFiles::open(&dir.chunks, options.chunk_file_bytes, options.chunk_file_span_ms, &faults)?;
     for file in opened {
@@ -63,7 +69,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.replayed_records, state.records);
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
-    let Recovery { index, groups, loose, codec, definitions, damaged, .. } = state;
+    let Recovery { index, groups, loose, codec, definitions, damaged, deleted, .. } = state;
+    let read_state = ReadState { blocks: blocks.all(), rows_from, deleted: Arc::new(deleted) };
     let mut all = Groups::default();
     for (id, group) in groups {
         all.by_key.insert(group.key.clone(), id);
@@ -74,6 +81,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         dir,
         faults,
         maintenance: Mutex::default(),
+        compaction: Mutex::default(),
+        blocks,
+        state: Current::new(read_state),
+        rows_before: AtomicI64::new(rows_from),
         definitions: Mutex::new(definitions),
         groups: RwLock::new(all),
         loose: RwLock::new(Loose { series: loose, codec }),
@@ -90,6 +101,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
 #[derive(Debug, Default)]
 struct Recovery {
     raw_rows: usize,
+    rows_from: i64,
+    deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
     loose: HashMap<u32, LooseSeries, foldhash::fast::RandomState>,
@@ -105,6 +118,7 @@ struct Recovery {
 impl Recovery {
     fn adopt(&mut self, file: u32, item: Item) {
         match item {
+            Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
             Item::Loose(chunks) => {
                 for (series, chunk) in chunks {
@@ -149,6 +163,8 @@ impl Recovery {
                     Some(())
                 }),
                 kind::LOOSE => self.load_loose(&mut r),
+                kind::DELETE => record::parse(kind, &checkpoint.map[range.clone()])
+                    .and_then(|r| self.apply(r, &mut HashMap::new())),
                 kind::END => self.load_end(&mut r),
                 _ => None,
             };
@@ -245,7 +261,9 @@ impl Recovery {
         let state = group.state.get_mut();
         // `last_ts` is the checkpoint's own; what counts here is where the rows before end.
         let before = state.pieces.last().map(|p| p.meta.maxt).max(state.sealed_maxt());
-        if before.is_none_or(|b| b < segment.meta.mint) {
+        if segment.meta.maxt < self.rows_from {
+            state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
+        } else if before.is_none_or(|b| b < segment.meta.mint) {
             state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
             state.pieces.push(segment);
         } else if before.is_some_and(|b| b < segment.meta.maxt) {
@@ -382,10 +400,15 @@ impl Recovery {
                 crate::row::decode(&mut row, last, MAX_WIDTH)?;
                 let raw_rows = self.raw_rows;
                 let state = self.groups.get_mut(&id)?.state.get_mut();
-                if state.last_ts.is_none_or(|l| l < ts) {
+                if ts < self.rows_from {
+                    state.last_ts = state.last_ts.max(Some(ts));
+                } else if state.last_ts.is_none_or(|l| l < ts) {
                     let known = last.len().min(state.slots.len());
                     state.push(id, ts, &last[..known], raw_rows);
                 }
+            }
+            Record::Delete(range, series) => {
+                series.into_iter().for_each(|s| self.deleted.entry(s).or_default().push(range));
             }
             Record::Samples(samples) => {
                 for (id, ts, value) in samples {
@@ -407,6 +430,8 @@ impl Recovery {
             tracing::error!(groups = self.sealed.len(), "chunk files hold groups that nothing defines");
             self.damaged += self.sealed.len() as u64;
         }
+        let index = &self.index;
+        self.deleted.retain(|&s, _| index.contains(s));
         let (index, before) = (&self.index, self.loose.len());
         self.loose.retain(|&s, _| index.contains(s));
         let lost = before - self.loose.len();

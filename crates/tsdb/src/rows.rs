@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use model::{LabelSet, TimestampMs};
@@ -94,7 +95,8 @@ impl RowAppender for Store {
         if !state.open {
             return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
         }
-        match state.last_ts {
+        let last_ts = state.last_ts.max(self.rows_before.load(Ordering::SeqCst).checked_sub(1));
+        match last_ts {
             Some(last) if ts < last => {
                 count(&self.counters.out_of_order, row.len() as u64);
                 return Err(Error::new(

@@ -9,6 +9,7 @@
 //! ```
 //! All arithmetic wraps, so that any column of `i64` round-trips.
 
+use super::Effort;
 use super::bitpack::{bit_len, pack, unpack};
 use crate::bytes::{Reader, put_varint, put_zigzag, unzigzag, zigzag};
 
@@ -18,11 +19,17 @@ const GCD: u8 = 8;
 /// Encodes columns of integers; keeps its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct IntEncoder {
+    effort: Effort,
     orders: [Vec<i64>; 3],
     residuals: Vec<u64>,
 }
 
 impl IntEncoder {
+    /// An encoder that spends `effort`.
+    pub(crate) fn with_effort(effort: Effort) -> Self {
+        Self { effort, ..Self::default() }
+    }
+
     /// Appends `ints` to `out`.
     pub(crate) fn encode(&mut self, ints: &[i64], out: &mut Vec<u8>) {
         match ints {

@@ -10,8 +10,19 @@
 
 mod bitpack;
 mod decimal;
+pub(crate) mod histogram;
 mod ints;
 mod values;
+
+/// How much work an encoder puts into making chunks small. Decoders read both alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// For chunks that are soon written again.
+    #[default]
+    Fresh,
+    /// For chunks that stay: a wider search, and the slower to decode of two ways as soon as it is a little smaller.
+    Cold,
+}
 
 pub(crate) use ints::{IntDecoder, IntEncoder};
 pub(crate) use values::{Constant, Decoder, Encoder};

@@ -18,7 +18,7 @@
 use storage::{ABSENT, is_absent};
 
 use super::decimal::{Form, MAX_EXPONENT, Scaled, of_one, unscale};
-use super::{IntDecoder, IntEncoder};
+use super::{Effort, IntDecoder, IntEncoder};
 use crate::bytes::{Reader, put_varint, put_zigzag};
 
 const MODE: u8 = 7;
@@ -72,6 +72,11 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
+    /// An encoder that spends `effort`.
+    pub(crate) fn with_effort(effort: Effort) -> Self {
+        Self { ints: IntEncoder::with_effort(effort), ..Self::default() }
+    }
+
     /// Appends the chunk of `values` to `out`; at most 8 bytes a value and a few more.
     pub(crate) fn encode(&mut self, values: &[f64], out: &mut Vec<u8>) {
         let absent = values.iter().filter(|v| is_absent(**v)).count();

@@ -201,7 +201,8 @@ impl<'a> Decoder<'a, '_> {
     /// One `TimeSeries`.
     fn series(&mut self, bytes: &'a [u8]) -> Result<(), Fault> {
         let before = (self.buffers.floats.len(), self.buffers.histograms.len(), self.buffers.exemplars.len());
-        let (run, rest) = bytes.split_at(labels::run_len(bytes)?);
+        let (len, mut verdict) = labels::scan(bytes)?;
+        let (run, rest) = bytes.split_at(len);
         let mut raw = Cow::Borrowed(run);
         let mut reader = Reader::new(rest);
         while let Some(tag) = reader.tag()? {
@@ -227,8 +228,11 @@ impl<'a> Decoder<'a, '_> {
                 _ => reader.skip(tag)?,
             }
         }
+        if let Cow::Owned(all) = &raw {
+            verdict = labels::scan(all)?.1;
+        }
         let buffers = &mut *self.buffers;
-        if labels::check(&raw)? == Verdict::Invalid {
+        if verdict == Verdict::Invalid {
             self.invalid_series += 1;
             buffers.floats.truncate(before.0);
             buffers.histograms.truncate(before.1);
@@ -251,7 +255,7 @@ impl<'a> Decoder<'a, '_> {
     }
 
     fn exemplar(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let run = labels::run_len(bytes)?;
+        let (run, _) = labels::scan(bytes)?;
         let mut raw = Cow::Borrowed(&bytes[..run]);
         let (mut value, mut ts) = (0.0, 0);
         let mut reader = Reader::new(&bytes[run..]);

@@ -23,17 +23,6 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct RawLabels<'a>(pub(super) Cow<'a, [u8]>);
 
-/// Length of the `labels` fields that `body` begins with.
-#[inline]
-pub(super) fn run_len(body: &[u8]) -> Result<usize, WireError> {
-    let mut reader = Reader::new(body);
-    while let [LABEL_TAG, tail @ ..] = reader.rest {
-        reader.rest = tail;
-        reader.bytes()?;
-    }
-    Ok(body.len() - reader.rest.len())
-}
-
 /// Name and value of one `Label`; the last of a repeated field wins, an absent one is empty.
 #[inline]
 fn label(bytes: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
@@ -65,23 +54,51 @@ fn pairs(raw: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), WireError>> 
     })
 }
 
-/// Checks the labels of a series.
-#[inline]
-pub(super) fn check(raw: &[u8]) -> Result<Verdict, WireError> {
-    // Names, values and lengths below 128 all being ASCII is the rule, and then nothing can be wrong with UTF-8.
-    let ascii = raw.is_ascii();
-    let is_text = |bytes: &[u8]| ascii || std::str::from_utf8(bytes).is_ok();
-    let mut last: &[u8] = &[];
-    let (mut named, mut sorted, mut sound) = (false, true, true);
-    for pair in pairs(raw) {
-        let (name, value) = pair?;
-        sorted &= name > last;
-        sound &= !name.is_empty() && is_text(name) && is_text(value);
-        named |= name == METRIC_NAME.as_bytes() && !value.is_empty();
-        last = name;
+/// What a walk over labels has found.
+struct Findings<'a> {
+    last: &'a [u8],
+    sorted: bool,
+    named: bool,
+    /// A name is empty, or bytes are no UTF-8.
+    unsound: bool,
+}
+
+impl<'a> Findings<'a> {
+    fn new() -> Self {
+        Self { last: &[], sorted: true, named: false, unsound: false }
     }
-    let valid = sound && named && (sorted || !repeats_a_name(raw)?);
-    Ok(if valid { Verdict::Valid } else { Verdict::Invalid })
+
+    #[inline]
+    fn add(&mut self, name: &'a [u8], value: &[u8]) {
+        self.sorted &= name > self.last;
+        self.last = name;
+        self.named |= name == METRIC_NAME.as_bytes() && !value.is_empty();
+        self.unsound |= name.is_empty() || !is_text(name) || !is_text(value);
+    }
+
+    fn verdict(&self, raw: &[u8]) -> Result<Verdict, WireError> {
+        let valid = !self.unsound && self.named && (self.sorted || !repeats_a_name(raw)?);
+        Ok(if valid { Verdict::Valid } else { Verdict::Invalid })
+    }
+}
+
+#[inline]
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+}
+
+/// The `labels` fields that `body` begins with: their length in bytes, and whether they may be stored if they are all.
+#[inline]
+pub(super) fn scan(body: &[u8]) -> Result<(usize, Verdict), WireError> {
+    let mut findings = Findings::new();
+    let mut reader = Reader::new(body);
+    while let [LABEL_TAG, tail @ ..] = reader.rest {
+        reader.rest = tail;
+        let (name, value) = label(reader.bytes()?)?;
+        findings.add(name, value);
+    }
+    let len = body.len() - reader.rest.len();
+    Ok((len, findings.verdict(&body[..len])?))
 }
 
 fn repeats_a_name(raw: &[u8]) -> Result<bool, WireError> {
@@ -126,7 +143,7 @@ fn pack(out: &mut Vec<u8>, text: &str) {
 
 impl LabelSource for RawLabels<'_> {
     fn label_set(&self) -> Result<LabelSet, Error> {
-        // Unreachable after `check`; an error, because a batch can bear one and a panic costs more.
+        // Unreachable after `scan`; an error, because a batch can bear one and a panic costs more.
         let wrong = || Error::new(ErrorKind::Corrupt, "remote write: labels of a series are no label set");
         build(&self.0).ok().flatten().ok_or_else(wrong)
     }
@@ -169,11 +186,15 @@ mod tests {
         ];
         for (pairs, valid, text) in cases {
             let raw = raw(pairs);
-            assert_eq!(check(&raw) == Ok(Verdict::Valid), valid, "{pairs:?}");
+            assert_eq!(
+                scan(&raw),
+                Ok((raw.len(), if valid { Verdict::Valid } else { Verdict::Invalid })),
+                "{pairs:?}"
+            );
             if valid {
                 assert_eq!(RawLabels(Cow::Borrowed(&raw)).label_set().unwrap().to_string(), text);
             }
         }
-        assert_eq!(check(&[]), Ok(Verdict::Invalid));
+        assert_eq!(scan(&[]), Ok((0, Verdict::Invalid)));
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator does: deletes, clean-up after them, snapshots.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +25,9 @@ impl StoreAdmin for Store {
                 block.delete(&selected, range)?;
             }
         }
-        let Some(bounds) = self.head_bounds().filter(|b| b.overlaps(&range)) else { return Ok(()) };
+        if self.head_bounds().is_none_or(|b| !b.overlaps(&range)) {
+            return Ok(());
+        }
         let series = {
             let index = self.index.read();
             union(matcher_sets, |set| Ok(index.select(set)))?
@@ -32,14 +35,18 @@ impl StoreAdmin for Store {
         if series.is_empty() {
             return Ok(());
         }
-        // What comes later is not deleted.
-        let range = TimeRange { mint: range.mint, maxt: range.maxt.min(bounds.maxt) };
         let mut frames = vec![];
-        record::put_delete(&mut frames, &series, range);
+        let ranges = self.up_to_newest(&series, range);
+        for (&maxt, series) in &ranges {
+            record::put_delete(&mut frames, series, TimeRange { mint: range.mint, maxt });
+        }
         self.write_log(&frames)?;
         self.state.change(|state| {
             let deleted = Arc::make_mut(&mut state.deleted);
-            series.iter().for_each(|s| deleted.entry(s).or_default().push(range));
+            for (&maxt, series) in &ranges {
+                let range = TimeRange { mint: range.mint, maxt };
+                series.iter().for_each(|s| deleted.entry(s).or_default().push(range));
+            }
         });
         self.sync()
     }
@@ -81,6 +88,20 @@ fn union(
 }
 
 impl Store {
+    /// Series by the end of what is deleted of them: never after their newest sample, since what comes later is not meant.
+    fn up_to_newest(&self, series: &RoaringBitmap, range: TimeRange) -> BTreeMap<i64, RoaringBitmap> {
+        let mut ranges: BTreeMap<i64, RoaringBitmap> = BTreeMap::new();
+        for series in series {
+            let locations: Vec<_> = self.index.read().locations(series).collect();
+            let in_rows = locations.iter().filter_map(|l| self.group(l.0)?.state.read().last_ts).max();
+            let newest = in_rows.max(self.loose.read().newest(series));
+            if let Some(newest) = newest.filter(|&t| t >= range.mint) {
+                ranges.entry(newest.min(range.maxt)).or_default().insert(series);
+            }
+        }
+        ranges
+    }
+
     fn write_snapshot(&self, dir: &Path, skip_head: bool) -> Result<(), Error> {
         let failed = |e| Error::io(format!("snapshot in {}", dir.display()), e);
         let blocks = dir.join("blocks");

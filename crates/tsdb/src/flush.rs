@@ -97,6 +97,12 @@ impl Store {
         let before = self.state.change(|state| {
             state.blocks = self.blocks.all();
             state.rows_from = state.rows_from.max(until);
+            if state.deleted.values().flatten().any(|d| d.maxt < loose_until) {
+                // Blocks were written without them.
+                let deleted = Arc::make_mut(&mut state.deleted);
+                deleted.values_mut().for_each(|d| d.retain(|d| d.maxt >= loose_until));
+                deleted.retain(|_, d| !d.is_empty());
+            }
         });
         wait_for_readers(before);
         for group in &groups {

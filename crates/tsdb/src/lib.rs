@@ -12,6 +12,8 @@
 //! There are no time-partitioned blocks yet: chunk files of two hours stand in for them.
 
 mod admin;
+#[doc(hidden)]
+pub mod bench;
 #[allow(dead_code, reason = "the flush and the read path that call it are being written")]
 mod block;
 mod bytes;
@@ -22,6 +24,7 @@ mod compact;
 mod dir;
 mod disk;
 mod flush;
+mod foreign;
 mod group;
 mod index;
 mod log;

@@ -197,6 +197,11 @@ impl Loose {
     pub(crate) fn push(&mut self, series: u32, ts: i64, value: f64) {
         self.series.entry(series).or_default().push(ts, value, &mut self.codec);
     }
+    /// The time of a series' newest sample.
+    pub(crate) fn newest(&self, series: u32) -> Option<i64> {
+        self.series.get(&series)?.last.map(|(ts, _)| ts)
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark(())
     }

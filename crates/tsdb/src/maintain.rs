@@ -20,6 +20,8 @@ use crate::{Store, checkpoint};
 
 /// Pairs, or series, per record of a checkpoint.
 const PER_RECORD: usize = 4096;
+/// Samples after which maintenance is due.
+const SAMPLES_PER_MAINTENANCE: u64 = 4_000_000;
 /// Loose chunks per item of a chunk file.
 const LOOSE_PER_ITEM: usize = 4096;
 
@@ -38,6 +40,7 @@ impl Store {
     /// log, and reading and appending go on.
     pub fn maintain(&self, now_ms: TimestampMs) -> Result<(), Error> {
         let _one = self.maintenance.lock();
+        self.maintained_at.store(self.counters.samples.load(Ordering::Relaxed), Ordering::Relaxed);
         // Retention first: it may make the space that the rest needs. Blocks are dropped by [`Store::compact`].
         if let Some(retention) = self.options.retention_ms {
             self.drop_before(now_ms.saturating_sub(retention));
@@ -56,6 +59,14 @@ impl Store {
             self.checkpoint()?;
         }
         self.sync()
+    }
+
+    /// Whether so much came in since the last [`Store::maintain`] that the next one should not wait: what is not sealed yet
+    /// takes memory.
+    #[must_use]
+    pub fn maintenance_due(&self) -> bool {
+        let samples = self.counters.samples.load(Ordering::Relaxed);
+        samples.saturating_sub(self.maintained_at.load(Ordering::Relaxed)) >= SAMPLES_PER_MAINTENANCE
     }
 
     /// A clean end: a checkpoint of all that is in memory, so that the next start has nothing to replay. The store can

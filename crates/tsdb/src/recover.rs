@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -18,6 +18,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
+use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::Index;
 use crate::log::{self, Log};
@@ -34,9 +35,15 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
+    if let Err(e) = foreign::copy_log(&dir.root, &dir.blocks, &options, &faults) {
+        // Its blocks can be read all the same.
+        tracing::error!(error = %e, "log of Prometheus in this directory could not be copied");
+    }
     let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
     // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
     let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
+    let (foreign, damaged_foreign) = foreign::open(&dir.root)?;
+    let damaged_blocks = damaged_blocks + damaged_foreign;
     let mut state =
         Recovery { raw_rows: options.raw_rows, rows_from, damaged: damaged_blocks, ..Recovery::default() };
     let (chunks, opened) =
@@ -70,7 +77,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
     let Recovery { index, groups, loose, codec, definitions, damaged, deleted, .. } = state;
-    let read_state = ReadState { blocks: blocks.all(), rows_from, deleted: Arc::new(deleted) };
+    let read_state = ReadState { blocks: blocks.all(), foreign, rows_from, deleted: Arc::new(deleted) };
     let mut all = Groups::default();
     for (id, group) in groups {
         all.by_key.insert(group.key.clone(), id);
@@ -93,6 +100,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         chunks: Mutex::new(chunks),
         counters,
         last_sync_ms: AtomicI64::new(now),
+        maintained_at: AtomicU64::new(0),
         checkpoint_due: AtomicBool::new(damaged > 0),
     })
 }

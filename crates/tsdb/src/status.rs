@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use storage::{Cardinality, HeadStats, NameCount, StoreStatus, TimeRange};
 
 use crate::Store;
+use crate::foreign;
 use crate::group::Group;
 
 impl Store {
@@ -17,7 +18,9 @@ impl Store {
     pub(crate) fn bounds(&self) -> Option<TimeRange> {
         let blocks = self.state.get();
         let of_blocks = blocks.blocks.iter().map(|b| (b.meta().mint, b.meta().maxt));
-        self.head_bounds().map(|r| (r.mint, r.maxt)).into_iter().chain(of_blocks).fold(None, wider)
+        let of_foreign = blocks.foreign.iter().map(|b| foreign::range_of(b)).map(|r| (r.mint, r.maxt));
+        let of_head = self.head_bounds().map(|r| (r.mint, r.maxt));
+        of_head.into_iter().chain(of_blocks).chain(of_foreign).fold(None, wider)
     }
 
     /// Those of the head.

@@ -50,6 +50,8 @@ pub struct Store {
     /// Rows before this are not taken as rows any more; never before the state's `rows_from`.
     pub(crate) rows_before: AtomicI64,
     pub(crate) last_sync_ms: AtomicI64,
+    /// Samples appended when maintenance began last.
+    pub(crate) maintained_at: AtomicU64,
     /// A checkpoint is due whatever the log's length: something was damaged, or an fsync failed.
     pub(crate) checkpoint_due: AtomicBool,
 }

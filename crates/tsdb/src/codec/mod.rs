@@ -11,7 +11,9 @@
 mod bitpack;
 mod decimal;
 pub(crate) mod histogram;
+mod huffman;
 mod ints;
+mod isa;
 mod values;
 
 /// How much work an encoder puts into making chunks small. Decoders read both alike.

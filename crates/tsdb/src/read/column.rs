@@ -13,6 +13,7 @@ use storage::{ABSENT, LeafOp, LeafRequest, QueryContext, RawBlock, TimeRange, is
 use super::view::{GroupView, LooseSamples, rows_of};
 use crate::block::{Block, ChunkRef};
 use crate::codec::{Decoder, IntDecoder, histogram::HistogramCodec};
+use crate::foreign;
 use crate::loose::LooseCodec;
 use crate::segment::{ColumnReader, Damaged, Verified};
 
@@ -21,6 +22,8 @@ use crate::segment::{ColumnReader, Damaged, Verified};
 pub(super) struct Places<'a> {
     /// Blocks by time, each with its number among the request's blocks, and the series' ordinal in it.
     pub(super) blocks: Vec<(u32, &'a Block, u32)>,
+    /// Prometheus' blocks by time, and the series' reference in each.
+    pub(super) foreign: Vec<(&'a interchange::Block, u64)>,
     pub(super) groups: Vec<(&'a GroupView, u32)>,
     pub(super) loose: Option<&'a LooseSamples>,
     /// Deleted intervals of what is in the head.
@@ -75,7 +78,11 @@ impl SeriesReader {
         if all && (histograms || places.loose.is_some_and(LooseSamples::has_histograms)) {
             damaged += self.read_histograms(places, range);
         }
-        if !deleted && self.follow_each_other(places) && self.read_in_line(places, request).is_ok() {
+        if !deleted
+            && places.foreign.is_empty()
+            && self.follow_each_other(places)
+            && self.read_in_line(places, request).is_ok()
+        {
             return damaged + self.lost_cells();
         }
         damaged + self.read_merged(places, request)
@@ -193,6 +200,25 @@ impl SeriesReader {
                 if read.is_ok() {
                     let samples = self.ts.iter().copied().zip(self.values.iter().copied());
                     merged.extend(samples.filter(|(t, _)| !covers(&deleted, *t)));
+                }
+            }
+        }
+        for &(block, reference) in &places.foreign {
+            let samples =
+                block.resolve(reference).and_then(|series| block.samples(&series, foreign::range(range)));
+            match samples {
+                Ok(samples) => {
+                    merged.extend(samples.floats);
+                    if request.op == LeafOp::Samples {
+                        let histograms = samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h)));
+                        self.histograms.extend(histograms);
+                        self.histograms.sort_by_key(|(t, _)| *t);
+                        self.histograms.dedup_by_key(|(t, _)| *t);
+                    }
+                }
+                Err(e) => {
+                    tracing::error!(error = %e, "samples of a block of Prometheus cannot be read");
+                    damaged += 1;
                 }
             }
         }
@@ -329,7 +355,7 @@ impl SeriesReader {
         let (ts, values) = self.samples();
         ctx.count_read(ts.len() + self.histograms.len());
         let mut histograms = self.histograms.iter().peekable();
-        let mut put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
+        let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
             raw.histograms.push((raw.ts.len(), Arc::clone(h)));
             raw.ts.push(t);
             raw.values.push(ABSENT);

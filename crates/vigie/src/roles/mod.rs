@@ -7,6 +7,7 @@ pub(crate) mod prometheus;
 pub(crate) mod run;
 mod store;
 mod store_metrics;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;

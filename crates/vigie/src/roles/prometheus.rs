@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use config::rules::RuleFile;
@@ -20,8 +20,6 @@ use super::{Clock, metrics};
 use crate::Failure;
 use crate::flags::Parsed;
 
-/// How often the store is given time to seal, truncate its log and drop what is too old.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How the role runs.
 pub(crate) struct Options {
@@ -345,7 +343,12 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
     tokio::spawn(Arc::clone(&parts).reload_on(wishes));
-    tokio::spawn(Arc::clone(&parts).maintain(shutdown.clone()));
+    super::upkeep::spawn(
+        Arc::clone(&parts.store),
+        parts.store_flags.sync_interval_ms(),
+        Arc::clone(&parts.clock),
+        shutdown,
+    );
     Ok(Running { router: web::api::router(api), reloads, parts })
 }
 
@@ -438,24 +441,6 @@ impl Parts {
         self.reload_success.set(f64::from(u8::from(success)));
         if success {
             self.reload_time.set(now_ms as f64 / 1000.0);
-        }
-    }
-
-    async fn maintain(self: Arc<Self>, shutdown: Shutdown) {
-        let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = shutdown.wait() => return,
-            }
-            let (store, now_ms) = (Arc::clone(&self.store), (self.clock)());
-            match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => {
-                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again");
-                }
-                Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
-            }
         }
     }
 }

@@ -102,6 +102,11 @@ impl StoreFlags {
         })
     }
 
+    /// How long written bytes may wait for an fsync; 0 for not at all.
+    pub(crate) fn sync_interval_ms(&self) -> i64 {
+        self.sync_interval_ms
+    }
+
     /// The settings of a store that also obeys `config`.
     pub(crate) fn options(&self, config: &StoreConfig, clock: Clock) -> tsdb::StoreOptions {
         let defaults = tsdb::StoreOptions::default();

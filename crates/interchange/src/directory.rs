@@ -328,6 +328,24 @@ impl Head {
         Ok(())
     }
 
+    /// Hands each series that has samples within `range` to `sink`, in label order.
+    ///
+    /// # Errors
+    /// What `sink` returns.
+    pub fn for_each(
+        &self,
+        range: TimeRange,
+        sink: &mut dyn FnMut(SeriesSamples) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (labels, series) in &self.series {
+            let samples = series.samples(range)?;
+            if !samples.is_empty() {
+                sink((labels.clone(), samples))?;
+            }
+        }
+        Ok(())
+    }
+
     /// How many series it names.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -72,7 +72,10 @@ fn values(r: &mut Random) -> Vec<f64> {
     let divisor = [1.0, 10.0, 1e3, 3.0][r.below(4)];
     let odd = [STALE_NAN, storage::ABSENT, f64::INFINITY, -0.0][r.below(4)];
     let often = [0, 10, 100][r.below(3)];
-    ints(r).into_iter().map(|i| if often > 0 && r.below(often) == 0 { odd } else { i as f64 / divisor }).collect()
+    ints(r)
+        .into_iter()
+        .map(|i| if often > 0 && r.below(often) == 0 { odd } else { i as f64 / divisor })
+        .collect()
 }
 
 #[test]

@@ -20,7 +20,6 @@ use super::{Clock, metrics};
 use crate::Failure;
 use crate::flags::Parsed;
 
-
 /// How the role runs.
 pub(crate) struct Options {
     /// `prometheus.yml`; `None`: the text of [`Options::default_config`].

@@ -154,8 +154,14 @@ impl ChunkFiles {
         let numbers = crate::dir::numbered(dir, ".chunks")?;
         let next = numbers.last().map_or(1, |n| n + 1);
         let mut opened = vec![];
-        for number in numbers {
+        for (at, &number) in numbers.iter().enumerate() {
             match open_file(dir, number) {
+                Ok(file) if file.info.len < HEADER_LEN as u64 && at + 1 == numbers.len() => {
+                    // A crash between the creation of the newest file and its header: nothing was in it.
+                    tracing::warn!(file = number, "chunk file: never begun, removed");
+                    std::fs::remove_file(path(dir, number))
+                        .map_err(|e| Error::io(format!("chunk file {number}: remove"), e))?;
+                }
                 Ok(file) => opened.push(file),
                 Err(e) => {
                     tracing::error!(file = number, error = %e, "chunk file cannot be read");

@@ -131,7 +131,11 @@ fn timed_samples_give_equal_answers() {
 }
 
 /// What differs, if anything: the labels, or a value by more than the tolerance (relative).
-pub(crate) fn difference(our: &prometheus::Vector, their: &prometheus::Vector, tolerance: f64) -> Option<String> {
+pub(crate) fn difference(
+    our: &prometheus::Vector,
+    their: &prometheus::Vector,
+    tolerance: f64,
+) -> Option<String> {
     if !our.keys().eq(their.keys()) {
         return Some(format!("series {:?}, there {:?}", our.keys(), their.keys()));
     }

@@ -13,6 +13,7 @@ use model::LabelSet;
 use storage::{PointAppender, PointsReport, Refusals, SeriesPoints};
 
 use crate::args::{Args, Spec, required};
+use crate::points::Points;
 use crate::{Failure, Outside};
 
 pub(crate) const SPEC: Spec = Spec {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args, outside: &mut Outside<'_>) -> Result<(), Failure>
     let options =
         tsdb::StoreOptions { out_of_order_window_ms: i64::MAX / 4, ..tsdb::StoreOptions::default() };
     let store = tsdb::Store::open(to, options)?;
-    let total = copy(&source, &*store, &Progress::at(to), outside)?;
+    let total = copy(&source, &Points(&store), &Progress::at(to), outside)?;
     store.sync()?;
     writeln!(
         outside.out,
@@ -82,18 +83,7 @@ pub(crate) fn copy(
         writeln!(outside.out, "log: damaged, read as far as it can be: {damage}")?;
     }
     let mut batch = Batch::new(store);
-    // The blocks are done: of the directory only the head is asked for.
-    let mut failed = None;
-    let ended = head.for_each(TimeRange::ALL, &mut |(labels, samples)| {
-        batch.push(labels, samples).map_err(|e| {
-            failed = Some(e);
-            interchange::Error::new(interchange::ErrorKind::Io, "the store failed")
-        })
-    });
-    match failed {
-        Some(e) => return Err(e),
-        None => ended?,
-    }
+    head.for_each(TimeRange::ALL, &mut |(labels, samples)| batch.push(labels, samples))?;
     let part = batch.finish()?;
     writeln!(outside.out, "log: {} samples of {} series", part.accepted, part.series)?;
     total.add(part);

@@ -12,6 +12,7 @@ mod histogram_text;
 mod import;
 mod list;
 mod openmetrics;
+mod points;
 mod rules;
 mod source;
 

@@ -8,7 +8,7 @@ use interchange::{Directory, Head, Samples, TimeRange};
 use kernels::Grid;
 use model::{LabelSet, MatchOp, Matcher};
 use serde::Deserialize;
-use storage::{LeafBatch, LeafData, LeafExecutor as _, LeafOp, LeafRequest, QueryContext};
+use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, QueryContext};
 
 use crate::Failure;
 

@@ -62,7 +62,8 @@ fn ints(r: &mut Random) -> Vec<i64> {
     let (mut at, wide) = (0_i64, r.below(20));
     (0..r.below(600) + 1)
         .map(|_| {
-            at += if r.below(3) == 0 { i64::try_from(r.below(1 << (wide + r.below(6)))).unwrap() } else { 0 };
+            let width = wide + r.below(6);
+            at += if r.below(3) == 0 { i64::try_from(r.below(1 << width)).unwrap() } else { 0 };
             at
         })
         .collect()

@@ -11,7 +11,7 @@
 //!
 //! There are no time-partitioned blocks yet: chunk files of two hours stand in for them.
 
-#[allow(dead_code, reason = "the flush and the read path that call it are being written")]
+#[allow(dead_code, unused_imports, reason = "the flush and the read path that call it are being written")]
 mod block;
 mod bytes;
 mod checkpoint;

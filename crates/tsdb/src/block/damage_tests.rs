@@ -286,7 +286,12 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new_state() {
 
     // Killed between the birth of the merged block and the end of its parents, one of them half gone.
     let halves: [BTreeMap<_, _>; 2] = [0, 1].map(|odd| {
-        series.iter().enumerate().filter(|(i, _)| i % 2 == odd).map(|(_, (l, d))| (l.clone(), d.clone())).collect()
+        series
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| i % 2 == odd)
+            .map(|(_, (l, d))| (l.clone(), d.clone()))
+            .collect()
     });
     let inputs: Vec<_> =
         (1..).zip(&halves).map(|(i, half)| Arc::new(write(dir.path(), i, half).unwrap())).collect();
@@ -319,10 +324,8 @@ fn a_set_of_blocks_changes_while_it_is_read() {
     assert!(all[0].meta().mint < all[1].meta().mint);
     assert_eq!(blocks.overlapping(TimeRange { mint: 90_000_000, maxt: 100_000_500 }).len(), 1);
     assert_eq!(blocks.bytes(), all[0].bytes() + all[1].bytes());
-    let on_disk: u64 = names(all[0].dir())
-        .iter()
-        .map(|n| std::fs::metadata(all[0].dir().join(n)).unwrap().len())
-        .sum();
+    let on_disk: u64 =
+        names(all[0].dir()).iter().map(|n| std::fs::metadata(all[0].dir().join(n)).unwrap().len()).sum();
     assert_eq!(all[0].bytes(), on_disk);
 
     // Rewritten without what was deleted, while a reader has the old one.

@@ -27,7 +27,10 @@ pub(super) struct Place {
 }
 
 /// Writes sorted values.
-pub(super) fn write<'a>(pages: &mut PageWriter, values: impl Iterator<Item = &'a str>) -> Result<Place, Error> {
+pub(super) fn write<'a>(
+    pages: &mut PageWriter,
+    values: impl Iterator<Item = &'a str>,
+) -> Result<Place, Error> {
     let at = pages.at();
     let (mut table, mut bytes) = (vec![], vec![]);
     let (mut last, mut count) = ("", 0_u32);
@@ -144,7 +147,14 @@ impl<'a> Dictionary<'a> {
     /// Values one after the other.
     pub(super) fn scan(&self, numbers: Range<u32>) -> Scan<'a> {
         let end = numbers.end.min(self.place.count);
-        Scan { dictionary: *self, at: numbers.start, end, group: Reader::new(&[]), value: vec![], placed: false }
+        Scan {
+            dictionary: *self,
+            at: numbers.start,
+            end,
+            group: Reader::new(&[]),
+            value: vec![],
+            placed: false,
+        }
     }
 }
 

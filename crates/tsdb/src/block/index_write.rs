@@ -123,9 +123,7 @@ impl IndexWriter {
         let table = self.write_shapes(&order, shapes_at)?;
         let shapes_table_at = self.pages.at();
         self.pages.append(&table)?;
-        for at in
-            [entries_at, entries_table_at, places_table_at, keys_at, shapes_at, shapes_table_at]
-        {
+        for at in [entries_at, entries_table_at, places_table_at, keys_at, shapes_at, shapes_table_at] {
             directory.extend_from_slice(&at.to_le_bytes());
         }
         put_varint(&mut directory, self.interner.shapes() as u64);
@@ -148,8 +146,9 @@ impl IndexWriter {
             numbers.extend(read.numbers.iter().map(|&pair| order.number[pair as usize]));
             bytes.clear();
             if ordinal.is_multiple_of(RUN) {
-                let offset = u32::try_from(pages.at() - entries_at)
-                    .map_err(|_| Error::new(ErrorKind::Unsupported, "block: more than 4 GiB of label sets"))?;
+                let offset = u32::try_from(pages.at() - entries_at).map_err(|_| {
+                    Error::new(ErrorKind::Unsupported, "block: more than 4 GiB of label sets")
+                })?;
                 table.extend_from_slice(&offset.to_le_bytes());
             }
             written.put(read.shape, &numbers, ordinal.is_multiple_of(RUN), &mut bytes);
@@ -234,9 +233,8 @@ impl Order {
         names.iter().enumerate().for_each(|(i, &n)| name_number[n as usize] = count(i));
         let mut pairs: Vec<u32> = (0..count(interner.pairs().len())).collect();
         let name_of = |p: u32| name_number[interner.pairs()[p as usize].name as usize];
-        pairs.sort_unstable_by(|&a, &b| {
-            (name_of(a), interner.value(a)).cmp(&(name_of(b), interner.value(b)))
-        });
+        pairs
+            .sort_unstable_by(|&a, &b| (name_of(a), interner.value(a)).cmp(&(name_of(b), interner.value(b))));
         let mut number = vec![0; pairs.len()];
         let mut ends = vec![(0, 0); names.len()];
         let mut first = 0;

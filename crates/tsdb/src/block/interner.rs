@@ -72,9 +72,7 @@ impl Interner {
         let text = self.keep(name)?;
         self.names.push(text);
         let Self { name_table, names, text, .. } = self;
-        name_table.insert_unique(hash, id, |&n| {
-            FixedState::default().hash_one(get(text, names[n as usize]))
-        });
+        name_table.insert_unique(hash, id, |&n| FixedState::default().hash_one(get(text, names[n as usize])));
         Ok(id)
     }
 

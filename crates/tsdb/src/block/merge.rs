@@ -124,7 +124,8 @@ fn take_pieces(block: &Block, input: usize, ordinal: u32, pieces: &mut Vec<Piece
         if deleted.iter().any(|r| r.mint <= chunk.mint && chunk.maxt <= r.maxt) {
             continue;
         }
-        let touches: Vec<TimeRange> = deleted.iter().filter(|r| r.overlaps(&chunk.range())).copied().collect();
+        let touches: Vec<TimeRange> =
+            deleted.iter().filter(|r| r.overlaps(&chunk.range())).copied().collect();
         let deleted = if touches.is_empty() { Arc::clone(&none) } else { touches.into() };
         pieces.push(Piece { input, chunk, deleted });
     }
@@ -195,10 +196,11 @@ impl Merger<'_> {
         let (mut ts, mut values) = (vec![], vec![]);
         self.decode(piece.input, &piece.chunk, &mut ts, &mut values)?;
         out.extend(
-            ts.into_iter()
-                .zip(values)
-                .filter(|(ts, _)| !piece.is_deleted(*ts))
-                .map(|(ts, value)| Row { ts, input: piece.input, value }),
+            ts.into_iter().zip(values).filter(|(ts, _)| !piece.is_deleted(*ts)).map(|(ts, value)| Row {
+                ts,
+                input: piece.input,
+                value,
+            }),
         );
         Ok(())
     }

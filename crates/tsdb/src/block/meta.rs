@@ -118,7 +118,8 @@ impl BlockMeta {
     /// Reads the file of the block `name`.
     pub(super) fn read(path: &Path, name: &str) -> Result<Self, Error> {
         let failed = |e| Error::io(format!("block: read {}", path.display()), e);
-        let corrupt = |why: String| Error::new(ErrorKind::Corrupt, format!("block: {}: {why}", path.display()));
+        let corrupt =
+            |why: String| Error::new(ErrorKind::Corrupt, format!("block: {}: {why}", path.display()));
         if std::fs::metadata(path).map_err(failed)?.len() > MAX_LEN {
             return Err(corrupt("too long for what it is".to_owned()));
         }

@@ -165,18 +165,35 @@ fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
         Just(MatchOp::NotRegex),
     ];
     let value = prop_oneof![
-        Just(""), Just("a"), Just("ab"), Just("up"), Just(".*"), Just(".+"), Just("a|b"), Just("a|"), Just("|é"),
-        Just("inst-1.*"), Just("inst-(1|2)[0-9]?"), Just(".*-.*"), Just("é"), Just("(?i:A.?)"), Just("m.*e|up"),
-        Just("[^a]"), Just("a\\b"), Just("^a$"), Just("(a|b){2}"), Just("."), Just("u?p?"), Just("\\w+"),
-        Just("h(ttp|x)_.+"), Just("(?-s).*"), Just("zzz"),
+        Just(""),
+        Just("a"),
+        Just("ab"),
+        Just("up"),
+        Just(".*"),
+        Just(".+"),
+        Just("a|b"),
+        Just("a|"),
+        Just("|é"),
+        Just("inst-1.*"),
+        Just("inst-(1|2)[0-9]?"),
+        Just(".*-.*"),
+        Just("é"),
+        Just("(?i:A.?)"),
+        Just("m.*e|up"),
+        Just("[^a]"),
+        Just("a\\b"),
+        Just("^a$"),
+        Just("(a|b){2}"),
+        Just("."),
+        Just("u?p?"),
+        Just("\\w+"),
+        Just("h(ttp|x)_.+"),
+        Just("(?-s).*"),
+        Just("zzz"),
     ];
-    let name = prop_oneof![
-        Just("__name__"), Just("a"), Just("b"), Just("job"), Just("ünit"), Just("nowhere")
-    ];
-    proptest::collection::vec(
-        (name, op, value).prop_map(|(n, op, v)| Matcher::new(n, op, v).unwrap()),
-        0..4,
-    )
+    let name =
+        prop_oneof![Just("__name__"), Just("a"), Just("b"), Just("job"), Just("ünit"), Just("nowhere")];
+    proptest::collection::vec((name, op, value).prop_map(|(n, op, v)| Matcher::new(n, op, v).unwrap()), 0..4)
 }
 
 proptest! {
@@ -278,7 +295,8 @@ fn postings_of_many_series_and_names_in_batches() {
     let mut writer = BlockWriter::create(dir.path(), 1, 1, Effort::Fresh, &Faults::default()).unwrap();
     let mut sets: Vec<LabelSet> = (0..30_000_u32)
         .map(|i| {
-            let labels = [("__name__", format!("m{}", i % 50)), ("id", i.to_string()), ("even", (i % 2).to_string())];
+            let labels =
+                [("__name__", format!("m{}", i % 50)), ("id", i.to_string()), ("even", (i % 2).to_string())];
             LabelSet::from_pairs(labels.iter().map(|(n, v)| (*n, v.as_str())))
         })
         .collect();
@@ -287,7 +305,8 @@ fn postings_of_many_series_and_names_in_batches() {
         writer.series(set, &SeriesData { ts: &[5], values: &[1.5], histograms: &[] }).unwrap();
     }
     let block = writer.finish(About::default()).unwrap().unwrap();
-    let count = |text: &str, op, value: &str| block.select(&[Matcher::new(text, op, value).unwrap()]).unwrap().len();
+    let count =
+        |text: &str, op, value: &str| block.select(&[Matcher::new(text, op, value).unwrap()]).unwrap().len();
     assert_eq!(count("even", MatchOp::Equal, "1"), 15_000);
     assert_eq!(count("id", MatchOp::Regex, "2[0-9]*"), 11_111);
     assert_eq!(count("id", MatchOp::Regex, ".*77"), 300);

@@ -54,7 +54,13 @@ impl PageWriter {
         buffer.extend_from_slice(magic);
         buffer.extend_from_slice(&VERSION.to_le_bytes());
         buffer.extend_from_slice(&0_u32.to_le_bytes());
-        Ok(Self { file: DiskFile::new(file, faults), path: path.to_owned(), buffer, written: 0, table: vec![] })
+        Ok(Self {
+            file: DiskFile::new(file, faults),
+            path: path.to_owned(),
+            buffer,
+            written: 0,
+            table: vec![],
+        })
     }
 
     /// Where the next byte will be.
@@ -136,16 +142,14 @@ impl Pages {
         let corrupt = |why: &str| Error::new(ErrorKind::Corrupt, format!("block: {}: {why}", path.display()));
         let file = File::open(path).map_err(failed)?;
         let total = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(0);
-        let trailer_at = total
-            .checked_sub(TRAILER)
-            .filter(|&t| t >= HEADER)
-            .ok_or_else(|| corrupt("cut short"))?;
+        let trailer_at =
+            total.checked_sub(TRAILER).filter(|&t| t >= HEADER).ok_or_else(|| corrupt("cut short"))?;
         let map = mmap::map(&file, total).map_err(failed)?;
-        let len = Self::check_tail(&map, trailer_at).ok_or_else(|| corrupt("damaged trailer or cut short"))?;
+        let len =
+            Self::check_tail(&map, trailer_at).ok_or_else(|| corrupt("damaged trailer or cut short"))?;
         let pages = len.div_ceil(PAGE);
         let bits = |n: usize| (0..n.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        let this =
-            Self { map, len, sound: bits(pages), table_sound: bits((pages * CRC).div_ceil(PAGE)) };
+        let this = Self { map, len, sound: bits(pages), table_sound: bits((pages * CRC).div_ceil(PAGE)) };
         let header = this.get(0, HEADER).map_err(|d| corrupt(d.0))?;
         if header[..8] != magic[..] {
             return Err(corrupt("not the file its name says"));
@@ -167,7 +171,8 @@ impl Pages {
         let table = len.div_ceil(PAGE) * CRC;
         let roots = table.div_ceil(PAGE) * CRC;
         let roots_at = len + table;
-        (roots_at + roots == trailer_at && crc32c::crc32c(&map[roots_at..trailer_at]) == roots_crc).then_some(len)
+        (roots_at + roots == trailer_at && crc32c::crc32c(&map[roots_at..trailer_at]) == roots_crc)
+            .then_some(len)
     }
 
     /// Length of the data.

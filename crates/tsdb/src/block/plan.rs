@@ -84,10 +84,7 @@ fn fills(metas: &[PlanInput], inside: &[usize], at: i64, span: i64) -> bool {
 }
 
 fn deleted(metas: &[PlanInput], order: &[usize]) -> Option<Vec<usize>> {
-    order
-        .iter()
-        .find(|&&i| metas[i].tombstones.saturating_mul(20) > metas[i].series)
-        .map(|&i| vec![i])
+    order.iter().find(|&&i| metas[i].tombstones.saturating_mul(20) > metas[i].series).map(|&i| vec![i])
 }
 
 #[cfg(test)]
@@ -172,9 +169,15 @@ mod tests {
     #[test]
     fn extremes_do_no_harm() {
         let block = |mint, maxt| PlanInput {
-            ulid: String::new(), mint, maxt, series: 0, tombstones: 0, failed: false,
+            ulid: String::new(),
+            mint,
+            maxt,
+            series: 0,
+            tombstones: 0,
+            failed: false,
         };
-        let metas = [block(i64::MIN, i64::MIN), block(i64::MIN + 1, -1), block(0, 1), block(i64::MAX, i64::MAX)];
+        let metas =
+            [block(i64::MIN, i64::MIN), block(i64::MIN + 1, -1), block(0, 1), block(i64::MAX, i64::MAX)];
         for (span, max) in [(1, i64::MAX), (i64::MAX, i64::MAX), (0, 0), (7_200_000, -1)] {
             let _ = plan(&metas, span, max);
         }

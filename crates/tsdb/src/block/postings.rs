@@ -180,7 +180,8 @@ impl PostingsReader<'_> {
             let mut list = Vec::with_capacity(n);
             let mut last = 0_u32;
             for _ in 0..n {
-                last = r.varint32().and_then(|d| last.checked_add(d)).filter(|&s| s < self.series).ok_or(BAD)?;
+                last =
+                    r.varint32().and_then(|d| last.checked_add(d)).filter(|&s| s < self.series).ok_or(BAD)?;
                 list.push(last);
             }
             return Ok(Postings::Few(list));

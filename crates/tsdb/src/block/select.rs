@@ -22,7 +22,9 @@ impl Index {
         for m in matchers {
             let Some(name) = self.find_name(&m.name) else {
                 // No series has the label.
-                if m.matches_empty() { continue }
+                if m.matches_empty() {
+                    continue;
+                }
                 return Ok(RoaringBitmap::new());
             };
             let positive = matches!(m.op, MatchOp::Equal | MatchOp::Regex);
@@ -64,7 +66,8 @@ impl Index {
         if regex && matches!(m.value.as_str(), ".*" | ".+") {
             return postings.all();
         }
-        let candidates = if regex { candidates(&m.value) } else { Candidates::Exact(vec![m.value.clone().into_bytes()]) };
+        let candidates =
+            if regex { candidates(&m.value) } else { Candidates::Exact(vec![m.value.clone().into_bytes()]) };
         match candidates {
             Candidates::Exact(values) => {
                 for value in values {

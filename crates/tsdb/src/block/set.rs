@@ -61,8 +61,7 @@ impl Blocks {
 
     fn drop_parents(&self) -> Result<(), Error> {
         let all = self.all();
-        let parents: HashSet<&str> =
-            all.iter().flat_map(|b| &b.meta().parents).map(String::as_str).collect();
+        let parents: HashSet<&str> = all.iter().flat_map(|b| &b.meta().parents).map(String::as_str).collect();
         let old: Vec<Arc<Block>> =
             all.iter().filter(|b| parents.contains(b.meta().ulid.as_str())).cloned().collect();
         if old.is_empty() { Ok(()) } else { self.replace(&old, None) }

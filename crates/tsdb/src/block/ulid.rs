@@ -43,7 +43,13 @@ mod tests {
         let (a, b) = (ulid(1_000, u128::MAX), ulid(1_001, 0));
         assert!(a < b);
         assert_eq!(parse(&a), Some(1_000 << 80 | ((1 << 80) - 1)));
-        for bad in ["", "01ARYZ6S41", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "01aryz6s410000000000000000", "I1ARYZ6S410000000000000000"] {
+        for bad in [
+            "",
+            "01ARYZ6S41",
+            "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "01aryz6s410000000000000000",
+            "I1ARYZ6S410000000000000000",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -100,7 +100,10 @@ impl BlockWriter {
     /// When the series is not greater, its data are not ascending, or a file cannot be written.
     pub(crate) fn series(&mut self, labels: &LabelSet, data: &SeriesData<'_>) -> Result<(), Error> {
         if data.ts.len() != data.values.len() {
-            return Err(Error::new(ErrorKind::Unsupported, format!("block: series {labels}: times and values differ in number")));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("block: series {labels}: times and values differ in number"),
+            ));
         }
         self.floats(data.ts, data.values)?;
         self.histograms(data.histograms)?;

@@ -83,7 +83,8 @@ impl Plan {
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         let (low, high) = self.classes();
-        let nibbles = high - low + 1 + usize::from(self.lengths[RUN8] > 0) + usize::from(self.lengths[RUN64] > 0);
+        let nibbles =
+            high - low + 1 + usize::from(self.lengths[RUN8] > 0) + usize::from(self.lengths[RUN64] > 0);
         let first = self.bits[0].div_ceil(8);
         2 + nibbles.div_ceil(2) + if first < 0x80 { 1 } else { 2 } + first + self.bits[1].div_ceil(8)
     }
@@ -224,8 +225,8 @@ pub(super) fn entropy_bits(counts: &[u32]) -> usize {
 #[inline(always)]
 fn log2(n: u32) -> u32 {
     const FRACTION: [u8; 32] = [
-        0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 24, 25, 26, 27, 28, 28, 29, 30,
-        31,
+        0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 24, 25, 26, 27,
+        28, 28, 29, 30, 31,
     ];
     let Some(whole) = n.checked_ilog2() else { return 0 };
     let mantissa = (u64::from(n) << 5 >> whole) as usize & 31;
@@ -253,8 +254,13 @@ fn code_lengths(counts: &[u32; SYMBOLS]) -> Option<[u8; SYMBOLS]> {
         for made in 0..n - 1 {
             for _ in 0..2 {
                 let take_leaf = leaf < n && (node == made || weighted[leaf].0 <= nodes[node]);
-                let (weight, at) = if take_leaf { (weighted[leaf].0, leaf) } else { (nodes[node], SYMBOLS + node) };
-                if take_leaf { leaf += 1 } else { node += 1 }
+                let (weight, at) =
+                    if take_leaf { (weighted[leaf].0, leaf) } else { (nodes[node], SYMBOLS + node) };
+                if take_leaf {
+                    leaf += 1
+                } else {
+                    node += 1
+                }
                 nodes[made] += weight;
                 parents[at] = low_byte(made as u64);
             }
@@ -394,7 +400,8 @@ impl Stream<'_> {
         self.held |= 56;
         let entry = table[(self.acc >> shift) as usize & (table.len() - 1)];
         let (taken, low) = (entry & 0xff, entry >> 8 & 0xff);
-        let value = self.acc.rotate_left(taken) & !(u64::MAX << (low & 63)) | u64::from(entry >> 24) << (low & 63);
+        let value =
+            self.acc.rotate_left(taken) & !(u64::MAX << (low & 63)) | u64::from(entry >> 24) << (low & 63);
         *out = value.cast_signed();
         // At most 56 of at least 56.
         self.acc <<= taken & 63;

@@ -35,7 +35,8 @@ fn round_trip(values: &[u64]) {
 fn each_class_round_trips() {
     for class in 1..=MAX_CLASS {
         let top = 1_u64 << (class - 1);
-        let values: Vec<u64> = (0..100).map(|i| if i % 3 == 0 { 0 } else { top + (i * 7919) % top }).collect();
+        let values: Vec<u64> =
+            (0..100).map(|i| if i % 3 == 0 { 0 } else { top + (i * 7919) % top }).collect();
         assert!(encoded(&values).is_some());
         round_trip(&values);
     }

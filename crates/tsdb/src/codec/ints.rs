@@ -393,7 +393,8 @@ fn decode_here(table: &mut huffman::Table, r: &mut Reader<'_>, out: &mut [i64]) 
         (false, _) => tail.iter_mut().for_each(|o| *o = base.wrapping_add(o.wrapping_mul(gcd))),
         (true, 1) => tail.iter_mut().for_each(|o| *o = base.wrapping_add(unzigzag(o.cast_unsigned()))),
         (true, _) => {
-            tail.iter_mut().for_each(|o| *o = base.wrapping_add(unzigzag(o.cast_unsigned()).wrapping_mul(gcd)));
+            tail.iter_mut()
+                .for_each(|o| *o = base.wrapping_add(unzigzag(o.cast_unsigned()).wrapping_mul(gcd)));
         }
     }
     let (mut value, mut delta) = (first, step);

@@ -71,7 +71,8 @@ fn measure(name: &str, rows: usize, series: &[Vec<f64>]) {
     for mut codec in [Codec::fresh(), Codec::cold()] {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let encode = best(|| {
-            (bytes.clear(), ends.clear());
+            bytes.clear();
+            ends.clear();
             for column in &columns {
                 codec.encode(column, &mut bytes);
                 ends.push(bytes.len());

@@ -1,19 +1,17 @@
 //! What readers take out of groups and loose series before they let go of the locks.
 
 use hashbrown::HashMap;
-use kernels::Windows;
-use storage::{LeafOp, LeafRequest, TimeRange};
+use storage::TimeRange;
 
 use crate::Store;
 use crate::group::Group;
-use crate::loose::{LooseChunk, LooseSeries};
+use crate::loose::LooseTaken;
 use crate::segment::{ColumnReader, Segment};
 
-/// The rows of a group that a request can see: timestamps and windows for all its series, the raw cells of those selected.
+/// The rows of a group that a reader can see: timestamps for all its series, the raw cells of those selected.
 #[derive(Debug)]
 pub(super) struct GroupView {
     pub(super) ts: Vec<i64>,
-    pub(super) windows: Windows,
     /// Sealed segments and pieces in time order, each with its first row that counts and how many do.
     pub(super) segments: Vec<(Segment, usize, usize)>,
     /// Selected slots, ascending, and for each its raw cells that count.
@@ -25,9 +23,8 @@ pub(super) struct GroupView {
 }
 
 impl GroupView {
-    /// `None` where the group has no row for the request.
-    pub(super) fn new(store: &Store, group: u32, slots: &[u32], request: &LeafRequest) -> Option<Self> {
-        let range = request.time_range();
+    /// `None` where the group has no row in the range.
+    pub(super) fn new(store: &Store, group: u32, slots: &[u32], range: TimeRange) -> Option<Self> {
         let group = store.group(group)?;
         let mut slots = slots.to_vec();
         slots.sort_unstable();
@@ -45,15 +42,7 @@ impl GroupView {
             let all = state.sealed.iter().map(|(_, s)| s).chain(&state.pieces);
             all.filter(|s| s.meta.mint <= range.maxt && s.meta.maxt >= range.mint).cloned().collect()
         };
-        let mut view = Self {
-            ts: vec![],
-            windows: Windows::default(),
-            segments: vec![],
-            slots,
-            raw,
-            raw_rows: raw_ts.len(),
-            damaged: 0,
-        };
+        let mut view = Self { ts: vec![], segments: vec![], slots, raw, raw_rows: raw_ts.len(), damaged: 0 };
         let mut reader = ColumnReader::default();
         let mut ts = vec![];
         for segment in segments {
@@ -76,9 +65,6 @@ impl GroupView {
         if view.ts.is_empty() {
             return None;
         }
-        if let LeafOp::Range(_) = request.op {
-            view.windows = Windows::new(&view.ts, &request.grid, request.range_ms);
-        }
         Some(view)
     }
 
@@ -91,7 +77,7 @@ impl GroupView {
     }
 }
 
-fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
+pub(super) fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
     let start = ts.partition_point(|&t| t < range.mint);
     let end = ts.partition_point(|&t| t <= range.maxt);
     start..end.max(start)
@@ -105,50 +91,23 @@ pub(super) fn rows_in(group: &Group, range: TimeRange) -> u64 {
     overlapping.map(|s| u64::from(s.meta.rows)).sum::<u64>() + rows_of(&state.raw.ts, range).len() as u64
 }
 
-/// The same of a loose series.
-pub(super) fn loose_rows_in(series: &LooseSeries, range: TimeRange) -> u64 {
-    let chunks = series.sealed.iter().map(|(_, c)| c).chain(&series.pieces);
-    let overlapping = chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint);
-    overlapping.map(|c| u64::from(c.rows)).sum::<u64>() + rows_of(&series.ts, range).len() as u64
-}
-
-/// A loose series' samples that a request can see, chunks not yet decoded.
-#[derive(Debug)]
-pub(super) struct LooseSamples {
-    pub(super) chunks: Vec<LooseChunk>,
-    pub(super) ts: Vec<i64>,
-    pub(super) values: Vec<f64>,
-}
-
 /// The loose samples of a wave's series, all taken under one lock: a batch is seen whole or not at all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LooseView {
-    series: HashMap<u32, LooseSamples>,
+    series: HashMap<u32, LooseTaken>,
 }
 
 impl LooseView {
-    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, request: &LeafRequest) -> Self {
-        let range = request.time_range();
+    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, range: TimeRange) -> Self {
         let loose = store.loose.read();
-        let mut series = HashMap::new();
-        if loose.series.is_empty() {
-            return Self { series };
+        if loose.is_empty() {
+            return Self::default();
         }
-        for id in selected {
-            let Some(s) = loose.series.get(&id) else { continue };
-            let rows = rows_of(&s.ts, range);
-            let chunks = s.sealed.iter().map(|(_, c)| c).chain(&s.pieces);
-            let chunks: Vec<LooseChunk> =
-                chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint).cloned().collect();
-            if !chunks.is_empty() || !rows.is_empty() {
-                let (ts, values) = (s.ts[rows.clone()].to_vec(), s.values[rows].to_vec());
-                series.insert(id, LooseSamples { chunks, ts, values });
-            }
-        }
-        Self { series }
+        let take = |id| Some((id, loose.take(id, range.mint, range.maxt)?));
+        Self { series: selected.filter_map(take).collect() }
     }
 
-    pub(super) fn get(&self, series: u32) -> Option<&LooseSamples> {
+    pub(super) fn get(&self, series: u32) -> Option<&LooseTaken> {
         self.series.get(&series)
     }
 }

@@ -23,6 +23,7 @@ mod codec;
 mod compact;
 mod dir;
 mod disk;
+mod exemplars;
 mod flush;
 mod foreign;
 mod group;

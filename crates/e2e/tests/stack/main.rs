@@ -12,3 +12,4 @@ mod original;
 mod remote_write;
 mod restart;
 mod support;
+mod takes_over;

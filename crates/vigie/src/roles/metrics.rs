@@ -6,15 +6,12 @@ use model::{LabelSet, MetricType};
 use telemetry::{Family, Registry, labelled, register_process_metrics, single};
 use web::api::BuildInfo;
 
-use super::store::Retention;
 use MetricType::{Counter, Gauge};
 
-/// Registers everything that is asked for at each gathering.
+/// Registers everything but the store's metrics that is asked for at each gathering.
 pub(crate) fn register(
     registry: &Registry,
     build: &BuildInfo,
-    store: &Arc<tsdb::Store>,
-    limits: &Retention,
     engine: &Arc<promql::Engine>,
     scrape: &Arc<scrape::Manager>,
     rules: &Arc<rules::Manager>,
@@ -25,8 +22,6 @@ pub(crate) fn register(
     registry.register(|| {
         vec![single("prometheus_ready", "Whether Prometheus startup was fully completed.", Gauge, 1.0)]
     });
-    let (store, limits) = (Arc::clone(store), *limits);
-    registry.register(move || super::store_metrics::families(&store, &limits));
     let engine = Arc::clone(engine);
     registry.register(move || engine_families(&engine));
     let scrape = Arc::clone(scrape);

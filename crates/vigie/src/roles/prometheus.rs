@@ -16,7 +16,7 @@ use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFac
 use web::server::{ServerOptions, Shutdown};
 
 use super::store::{StoreConfig, StoreFlags};
-use super::{Clock, metrics};
+use super::{Clock, metrics, store_metrics};
 use crate::Failure;
 use crate::flags::Parsed;
 
@@ -265,16 +265,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let lifecycle = Lifecycle::new(options.enable_lifecycle, reloads.clone(), shutdown.clone());
     let config_yaml = Arc::new(RwLock::new(String::new()));
     let build = build_info();
-    metrics::register(
-        &registry,
-        &build,
-        &store,
-        &store_config.retention,
-        &engine,
-        &scrape,
-        &rules,
-        &notifier,
-    );
+    metrics::register(&registry, &build, &engine, &scrape, &rules, &notifier);
+    store_metrics::register(&registry, &store, store_config.retention);
     let cors_origin = model::anchored(&options.cors_origin)
         .map_err(|e| Failure::new(format!("--web.cors.origin: {:?}: {e}", options.cors_origin)))?;
     let api = Arc::new(Api {

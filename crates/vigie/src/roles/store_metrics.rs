@@ -1,13 +1,20 @@
 //! The store's own metrics, under upstream's names where it has the thing, else `vigie_tsdb_*`.
 
+use std::sync::Arc;
+
 use model::MetricType;
 use storage::{LeafExecutor as _, StoreStatus as _};
-use telemetry::{Family, single};
+use telemetry::{Family, Registry, single};
 
 use super::store::Retention;
 
-/// The families now.
-pub(crate) fn families(store: &tsdb::Store, retention: &Retention) -> Vec<Family> {
+/// Registers them, for each gathering.
+pub(crate) fn register(registry: &Registry, store: &Arc<tsdb::Store>, retention: Retention) {
+    let store = Arc::clone(store);
+    registry.register(move || families(&store, &retention));
+}
+
+fn families(store: &tsdb::Store, retention: &Retention) -> Vec<Family> {
     let head = store.head_stats();
     let s = store.stats();
     let empty = head.num_series == 0 || head.min_time > head.max_time;

@@ -42,7 +42,7 @@ async fn maintain(store: Arc<tsdb::Store>, clock: Clock, shutdown: Shutdown) {
         match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => {
-                tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again")
+                tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again");
             }
             Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
         }

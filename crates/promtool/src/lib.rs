@@ -12,7 +12,6 @@ mod histogram_text;
 mod import;
 mod list;
 mod openmetrics;
-mod points;
 mod rules;
 mod source;
 

@@ -24,6 +24,7 @@ mod dir;
 mod disk;
 mod exemplars;
 mod flush;
+mod flushed;
 mod foreign;
 mod group;
 mod index;

@@ -299,6 +299,35 @@ impl Head {
         }
     }
 
+    /// First and last sample, deleted ones too.
+    #[must_use]
+    pub fn bounds(&self) -> Option<TimeRange> {
+        let sealed = self.series.values().flat_map(|s| &s.sealed).map(|c| (c.mint, c.maxt));
+        let open = self.series.values().map(|s| &s.open);
+        let times = open.flat_map(|o| o.floats.iter().map(|f| f.0).chain(o.histograms.iter().map(|h| h.0)));
+        let all = sealed.chain(times.map(|t| (t, t)));
+        all.map(|(mint, maxt)| TimeRange { mint, maxt })
+            .reduce(|a, b| TimeRange { mint: a.mint.min(b.mint), maxt: a.maxt.max(b.maxt) })
+    }
+
+    /// Hands each series that has samples within `range` to `sink`, in label order.
+    ///
+    /// # Errors
+    /// What `sink` returns.
+    pub fn for_each<E: From<Error>>(
+        &self,
+        range: TimeRange,
+        sink: &mut dyn FnMut(SeriesSamples) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (labels, series) in &self.series {
+            let samples = series.samples(range)?;
+            if !samples.is_empty() {
+                sink((labels.clone(), samples))?;
+            }
+        }
+        Ok(())
+    }
+
     /// How many series it names.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use crate::Store;
 use crate::block::{self, Block, PlanInput};
 use crate::codec::Effort;
 use crate::flush::entropy;
+use crate::foreign;
 use crate::store::count;
 
 /// The longest span that blocks are merged to.
@@ -91,6 +92,13 @@ impl Store {
 
     fn drop_blocks(&self, now_ms: TimestampMs) -> Result<usize, Error> {
         let mut dropped = 0;
+        if let Some(retention) = self.options.retention_ms {
+            // Not ours to remove; only not shown any more.
+            let mint = now_ms.saturating_sub(retention);
+            if self.state.get().foreign.iter().any(|b| foreign::range_of(b).maxt < mint) {
+                self.state.change(|s| s.foreign.retain(|b| foreign::range_of(b).maxt >= mint));
+            }
+        }
         if let Some(retention) = self.options.retention_ms {
             let mint = now_ms.saturating_sub(retention);
             for block in self.blocks.all().iter().filter(|b| b.meta().maxt < mint) {

@@ -7,14 +7,17 @@
 //!  3 slots  := group varint, first slot varint, count varint, count * ref varint
 //!  4 close  := group varint
 //!  5 row    := group varint, ts zigzag, full u8 (1: against nothing; 0: against the group's row before), row
-//!  6 samples:= count varint, count * (ref varint, ts zigzag from the one before, bits u64)
+//!  8 points := see `loose::replay`
+//!  9 histograms := see `loose::replay`
+//! 10 exemplars := see `exemplars`
 //! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
 //! 16 pairs  := first id varint, count varint, count * (name, value: each length varint, bytes)
 //! 17 sets   := count varint, count * (ref varint, pairs varint, pair id varint ...)
 //! 18 group  := group varint, open u8, last ts (0 | 1, i64), key, slots varint, ref + 1 varint each (0: lost)
 //! 19 piece  := segment meta, segment body                      rows of a group that no chunk file has
-//! 20 loose  := ref varint, last ts i64, last bits u64, count varint, [mint i64, loose chunk]
 //! 21 end    := next ref varint, next group varint
+//! 24 loose  := see `loose::checkpoint`
+//! 25 exemplars := see `exemplars`
 //! ```
 
 use model::LabelSet;
@@ -34,14 +37,17 @@ pub(crate) mod kind {
     pub(crate) const SLOTS: u8 = 3;
     pub(crate) const CLOSE: u8 = 4;
     pub(crate) const ROW: u8 = 5;
-    pub(crate) const SAMPLES: u8 = 6;
+    pub(crate) const POINTS: u8 = 8;
+    pub(crate) const HISTOGRAMS: u8 = 9;
+    pub(crate) const EXEMPLARS: u8 = 10;
     pub(crate) const DELETE: u8 = 12;
     pub(crate) const PAIRS: u8 = 16;
     pub(crate) const SETS: u8 = 17;
     pub(crate) const GROUP: u8 = 18;
     pub(crate) const PIECE: u8 = 19;
-    pub(crate) const LOOSE: u8 = 20;
     pub(crate) const END: u8 = 21;
+    pub(crate) const LOOSE: u8 = 24;
+    pub(crate) const KEPT_EXEMPLARS: u8 = 25;
 }
 
 /// Appends a frame whose payload `fill` appends.
@@ -114,19 +120,6 @@ pub(crate) fn put_row(out: &mut Vec<u8>, group: u32, ts: i64, last: Option<&[f64
     });
 }
 
-pub(crate) fn put_samples(out: &mut Vec<u8>, samples: &[(u32, i64, f64)]) {
-    frame(out, kind::SAMPLES, |out| {
-        put_varint(out, samples.len() as u64);
-        let mut last = 0_i64;
-        for &(series, ts, value) in samples {
-            put_varint(out, u64::from(series));
-            put_zigzag(out, ts.wrapping_sub(last));
-            out.extend_from_slice(&value.to_bits().to_le_bytes());
-            last = ts;
-        }
-    });
-}
-
 /// `range` of these series is deleted.
 pub(crate) fn put_delete(out: &mut Vec<u8>, series: &RoaringBitmap, range: TimeRange) {
     let series: Vec<u32> = series.iter().collect();
@@ -148,7 +141,9 @@ pub(crate) enum Record<'a> {
     Slots { group: u32, first: u32, series: Vec<u32> },
     Close(u32),
     Row { group: u32, ts: i64, full: bool, row: Reader<'a> },
-    Samples(Vec<(u32, i64, f64)>),
+    Points(Reader<'a>),
+    Histograms(Reader<'a>),
+    Exemplars(Reader<'a>),
     Delete(TimeRange, Vec<u32>),
 }
 
@@ -169,16 +164,9 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
         }
         kind::CLOSE => Record::Close(r.varint32()?),
         kind::ROW => Record::Row { group: r.varint32()?, ts: r.zigzag()?, full: r.u8()? == 1, row: r },
-        kind::SAMPLES => {
-            let n = r.count()?;
-            let mut last = 0_i64;
-            let samples = (0..n).map(|_| {
-                let series = r.varint32()?;
-                last = last.wrapping_add(r.zigzag()?);
-                Some((series, last, f64::from_bits(r.u64()?)))
-            });
-            Record::Samples(samples.collect::<Option<_>>()?)
-        }
+        kind::POINTS => Record::Points(r),
+        kind::HISTOGRAMS => Record::Histograms(r),
+        kind::EXEMPLARS => Record::Exemplars(r),
         kind::DELETE => {
             let range = TimeRange { mint: r.zigzag()?, maxt: r.zigzag()? };
             let n = r.count()?;
@@ -198,13 +186,13 @@ mod tests {
         let mut out = vec![];
         put_close(&mut out, 7);
         let second = out.len();
-        put_samples(&mut out, &[(1, 5, 2.0), (2, 3, -1.0)]);
+        put_slots(&mut out, 7, 2, &[5, 3]);
         let (kind, payload, next) = frame_at(&out, 0).unwrap();
         assert!(matches!(parse(kind, payload), Some(Record::Close(7))));
         assert_eq!(next, second);
         let (kind, payload, end) = frame_at(&out, second).unwrap();
-        let Some(Record::Samples(samples)) = parse(kind, payload) else { panic!("samples") };
-        assert_eq!(samples, [(1, 5, 2.0), (2, 3, -1.0)]);
+        let Some(Record::Slots { group: 7, first: 2, series }) = parse(kind, payload) else { panic!("slots") };
+        assert_eq!(series, [5, 3]);
         assert_eq!(end, out.len());
         for at in 4..second {
             let mut broken = out.clone();

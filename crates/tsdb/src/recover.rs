@@ -18,10 +18,12 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
+use crate::exemplars::Exemplars;
+use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::Index;
 use crate::log::{self, Log};
-use crate::loose::{Loose, LooseCodec, LooseSeries};
+use crate::loose::Loose;
 use crate::mmap::Blob;
 use crate::record::{self, Record, kind};
 use crate::segment::{Meta, Segment};
@@ -34,11 +36,24 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
+    if let Err(e) = foreign::copy_log(&dir.root, &dir.blocks, &options, &faults) {
+        // Its blocks can be read all the same.
+        tracing::error!(error = %e, "log of Prometheus in this directory could not be copied");
+    }
     let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
     // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
     let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
-    let mut state =
-        Recovery { raw_rows: options.raw_rows, rows_from, damaged: damaged_blocks, ..Recovery::default() };
+    let (foreign, damaged_foreign) = foreign::open(&dir.root)?;
+    let damaged_blocks = damaged_blocks + damaged_foreign;
+    options.chunk_file_bytes = options.chunk_file_bytes.min(u64::from(u32::MAX / 2));
+    let mut state = Recovery {
+        raw_rows: options.raw_rows,
+        rows_from,
+        damaged: damaged_blocks,
+        loose: Loose::new(options.block_span_ms),
+        exemplars: Exemplars::new(options.max_exemplars),
+        ..Recovery::default()
+    };
     let (chunks, opened) =
         ChunkFiles::open(&dir.chunks, options.chunk_file_bytes, options.chunk_file_span_ms, &faults)?;
     for file in opened {
@@ -69,8 +84,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.replayed_records, state.records);
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
-    let Recovery { index, groups, loose, codec, definitions, damaged, deleted, .. } = state;
-    let read_state = ReadState { blocks: blocks.all(), rows_from, deleted: Arc::new(deleted) };
+    let Recovery { index, groups, loose, exemplars, definitions, damaged, deleted, .. } = state;
+    let read_state = ReadState { blocks: blocks.all(), foreign, rows_from, deleted: Arc::new(deleted) };
+    let of_groups = groups.values().filter_map(|g: &Group| g.state.read().last_ts);
+    let newest = of_groups.chain(loose.newest_ms()).max().unwrap_or(i64::MIN);
     let mut all = Groups::default();
     for (id, group) in groups {
         all.by_key.insert(group.key.clone(), id);
@@ -87,7 +104,9 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         rows_before: AtomicI64::new(rows_from),
         definitions: Mutex::new(definitions),
         groups: RwLock::new(all),
-        loose: RwLock::new(Loose { series: loose, codec }),
+        loose: RwLock::new(loose),
+        exemplars: Mutex::new(exemplars),
+        newest_ms: AtomicI64::new(newest),
         index: RwLock::new(index),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
@@ -106,8 +125,8 @@ struct Recovery {
     deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
-    loose: HashMap<u32, LooseSeries, foldhash::fast::RandomState>,
-    codec: LooseCodec,
+    loose: Loose,
+    exemplars: Exemplars,
     definitions: Definitions,
     /// Segments in chunk files of groups that are not known yet.
     sealed: HashMap<u32, Vec<(u32, Segment)>>,
@@ -121,11 +140,7 @@ impl Recovery {
         match item {
             Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
-            Item::Loose(chunks) => {
-                for (series, chunk) in chunks {
-                    self.loose.entry(series).or_default().adopt_sealed(file, chunk);
-                }
-            }
+            Item::Loose(item) => self.loose.adopt(file, &item),
         }
     }
 
@@ -163,7 +178,8 @@ impl Recovery {
                     self.load_piece(Segment { meta, body });
                     Some(())
                 }),
-                kind::LOOSE => self.load_loose(&mut r),
+                kind::LOOSE => self.loose.load(&mut r),
+                kind::KEPT_EXEMPLARS => self.exemplars.load(&mut r),
                 kind::DELETE => record::parse(kind, &checkpoint.map[range.clone()])
                     .and_then(|r| self.apply(r, &mut HashMap::new())),
                 kind::END => self.load_end(&mut r),
@@ -271,36 +287,6 @@ impl Recovery {
             tracing::error!(group = group.id, "checkpoint: rows overlap those of a chunk file");
             self.damaged += 1;
         }
-    }
-
-    fn load_loose(&mut self, r: &mut Reader<'_>) -> Option<()> {
-        let (id, last_ts, last_bits) = (r.varint32()?, r.i64()?, r.u64()?);
-        let rows = usize::try_from(r.varint()?).ok().filter(|&n| n <= crate::MAX_CHUNK_ROWS)?;
-        let chunk = r.take(r.len())?;
-        let series = self.loose.entry(id).or_default();
-        if rows > 0 {
-            let mint = i64::from_le_bytes(*chunk.first_chunk()?);
-            let body = chunk.get(8..)?;
-            let chunk = crate::loose::LooseChunk::new(
-                u32::try_from(rows).ok()?,
-                mint,
-                last_ts,
-                crc32c::crc32c(body),
-                Blob::Memory(body.into()),
-            )?;
-            let (mut ts, mut values) = (vec![], vec![]);
-            self.codec.decode(&chunk, &mut ts, &mut values).ok()?;
-            let sealed = series.sealed_maxt();
-            for (ts, value) in ts.into_iter().zip(values) {
-                if sealed.is_none_or(|s| s < ts) {
-                    series.push(ts, value, &mut self.codec);
-                }
-            }
-        }
-        if series.last.is_none_or(|(ts, _)| ts <= last_ts) {
-            series.last = Some((last_ts, last_bits));
-        }
-        Some(())
     }
 
     fn load_end(&mut self, r: &mut Reader<'_>) -> Option<()> {
@@ -411,16 +397,9 @@ impl Recovery {
             Record::Delete(range, series) => {
                 series.into_iter().for_each(|s| self.deleted.entry(s).or_default().push(range));
             }
-            Record::Samples(samples) => {
-                for (id, ts, value) in samples {
-                    let series = self.loose.entry(id).or_default();
-                    match series.last {
-                        Some((last, _)) if last > ts => {}
-                        Some((last, _)) if last == ts => series.last = Some((ts, value.to_bits())),
-                        _ => series.push(ts, value, &mut self.codec),
-                    }
-                }
-            }
+            Record::Points(mut r) => self.loose.replay_points(&mut r)?,
+            Record::Histograms(mut r) => self.loose.replay_histograms(&mut r)?,
+            Record::Exemplars(mut r) => self.exemplars.load(&mut r)?,
         }
         Some(())
     }
@@ -433,12 +412,11 @@ impl Recovery {
         }
         let index = &self.index;
         self.deleted.retain(|&s, _| index.contains(s));
-        let (index, before) = (&self.index, self.loose.len());
-        self.loose.retain(|&s, _| index.contains(s));
-        let lost = before - self.loose.len();
+        let lost = self.loose.settle(|s| index.contains(s), |s| index.locations(s).next().is_some());
+        self.exemplars.retain(|s| index.contains(s));
         if lost > 0 {
             tracing::error!(series = lost, "samples of series that nothing defines");
-            self.damaged += lost as u64;
+            self.damaged += lost;
         }
         // No process has a group open that was opened by the one before.
         for group in self.groups.values_mut() {
@@ -448,7 +426,6 @@ impl Recovery {
             state.log_segment = 0;
         }
         self.definitions.next_series = self.definitions.next_series.max(self.index.next_series());
-        self.loose.iter_mut().for_each(|(_, s)| s.sealed.sort_by_key(|(_, c)| c.mint));
     }
 }
 

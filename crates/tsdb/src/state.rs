@@ -12,12 +12,15 @@ use parking_lot::RwLock;
 use storage::TimeRange;
 
 use crate::block::Block;
+use crate::foreign;
 
 /// One state. Holding it keeps its blocks readable, also when they are merged or removed meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadState {
     /// By first and last time.
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Those of a Prometheus that had the directory before.
+    pub(crate) foreign: Vec<Arc<interchange::Block>>,
     /// Rows of groups before this time are in blocks.
     pub(crate) rows_from: i64,
     /// Deleted intervals of series of the head, by reference.
@@ -26,7 +29,7 @@ pub(crate) struct ReadState {
 
 impl Default for ReadState {
     fn default() -> Self {
-        Self { blocks: vec![], rows_from: i64::MIN, deleted: Arc::default() }
+        Self { blocks: vec![], foreign: vec![], rows_from: i64::MIN, deleted: Arc::default() }
     }
 }
 
@@ -36,6 +39,10 @@ impl ReadState {
             let meta = b.meta();
             range.overlaps(&TimeRange { mint: meta.mint, maxt: meta.maxt })
         })
+    }
+
+    pub(crate) fn foreign(&self, range: TimeRange) -> impl Iterator<Item = &Arc<interchange::Block>> {
+        self.foreign.iter().filter(move |b| range.overlaps(&foreign::range_of(b)))
     }
 
     pub(crate) fn deleted(&self, series: u32) -> &[TimeRange] {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use storage::{Cardinality, HeadStats, NameCount, StoreStatus, TimeRange};
 
 use crate::Store;
+use crate::foreign;
 use crate::group::Group;
 
 impl Store {
@@ -17,15 +18,16 @@ impl Store {
     pub(crate) fn bounds(&self) -> Option<TimeRange> {
         let blocks = self.state.get();
         let of_blocks = blocks.blocks.iter().map(|b| (b.meta().mint, b.meta().maxt));
-        self.head_bounds().map(|r| (r.mint, r.maxt)).into_iter().chain(of_blocks).fold(None, wider)
+        let of_foreign = blocks.foreign.iter().map(|b| foreign::range_of(b)).map(|r| (r.mint, r.maxt));
+        let of_head = self.head_bounds().map(|r| (r.mint, r.maxt));
+        of_head.into_iter().chain(of_blocks).chain(of_foreign).fold(None, wider)
     }
 
     /// Those of the head.
     pub(crate) fn head_bounds(&self) -> Option<TimeRange> {
         let groups = self.all_groups();
         let of_groups = groups.iter().filter_map(|g| g.state.read().bounds());
-        let loose = self.loose.read();
-        let of_loose = loose.series.values().filter_map(crate::loose::LooseSeries::bounds);
+        let of_loose = self.loose.read().bounds();
         of_groups.chain(of_loose).fold(None, wider)
     }
 }
@@ -39,13 +41,7 @@ impl StoreStatus for Store {
     fn head_stats(&self) -> HeadStats {
         let range = self.head_bounds();
         let of_groups: u64 = self.all_groups().iter().map(|g| g.state.read().chunks()).sum();
-        let of_loose: u64 = {
-            let loose = self.loose.read();
-            let of = |s: &crate::loose::LooseSeries| {
-                s.pieces.len() + s.sealed.len() + usize::from(!s.ts.is_empty())
-            };
-            loose.series.values().map(|s| of(s) as u64).sum()
-        };
+        let of_loose: u64 = self.loose.read().iter().map(crate::loose::LooseSeries::chunks).sum();
         let (num_series, num_label_pairs) = {
             let index = self.index.read();
             let pairs = (0..index.pairs.count()).filter(|&id| !index.pairs.postings(id).is_empty());

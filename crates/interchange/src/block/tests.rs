@@ -74,9 +74,7 @@ fn matchers_select_as_everywhere() {
     let values = ["", "1", "2", "1|2", "1|", ".*", ".+", "[12]", "9", "[^1]?"];
     let all: Vec<Matcher> = ["a", "b", "c"]
         .iter()
-        .flat_map(|n| {
-            ops.iter().flat_map(move |op| values.iter().map(move |v| Matcher::new(*n, *op, *v).unwrap()))
-        })
+        .flat_map(|n| ops.iter().flat_map(move |op| values.map(move |v| Matcher::new(*n, *op, v).unwrap())))
         .collect();
     let check = |matchers: &[Matcher]| {
         let expected: Vec<_> = sets.iter().filter(|l| matchers.iter().all(|m| m.matches_labels(l))).collect();

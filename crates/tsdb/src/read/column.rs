@@ -10,10 +10,11 @@ use kernels::{RangeFn, Windows, eval_column};
 use model::{Histogram, is_stale};
 use storage::{ABSENT, LeafOp, LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
 
-use super::view::{GroupView, LooseSamples, rows_of};
+use super::view::{GroupView, rows_of};
 use crate::block::{Block, ChunkRef};
 use crate::codec::{Decoder, IntDecoder, histogram::HistogramCodec};
-use crate::loose::LooseCodec;
+use crate::foreign;
+use crate::loose::{LooseReader, LooseSamples, LooseTaken};
 use crate::segment::{ColumnReader, Damaged, Verified};
 
 /// Where a series has samples.
@@ -21,8 +22,10 @@ use crate::segment::{ColumnReader, Damaged, Verified};
 pub(super) struct Places<'a> {
     /// Blocks by time, each with its number among the request's blocks, and the series' ordinal in it.
     pub(super) blocks: Vec<(u32, &'a Block, u32)>,
+    /// Prometheus' blocks by time, and the series' reference in each.
+    pub(super) foreign: Vec<(&'a interchange::Block, u64)>,
     pub(super) groups: Vec<(&'a GroupView, u32)>,
-    pub(super) loose: Option<&'a LooseSamples>,
+    pub(super) loose: Option<&'a LooseTaken>,
     /// Deleted intervals of what is in the head.
     pub(super) deleted: &'a [TimeRange],
 }
@@ -34,7 +37,8 @@ pub(super) struct SeriesReader {
     ints: IntDecoder,
     decoder: Decoder,
     histogram_codec: HistogramCodec,
-    loose: LooseCodec,
+    loose: LooseReader,
+    loose_samples: LooseSamples,
     found: Vec<ChunkRef>,
     chunks: Vec<(u32, ChunkRef)>,
     ts: Vec<i64>,
@@ -72,10 +76,14 @@ impl SeriesReader {
             histograms |= self.found.iter().any(|c| c.histogram);
             self.chunks.extend(self.found.iter().filter(|c| !c.histogram).map(|c| (number, *c)));
         }
-        if all && (histograms || places.loose.is_some_and(LooseSamples::has_histograms)) {
+        if all && (histograms || places.loose.is_some_and(LooseTaken::has_histograms)) {
             damaged += self.read_histograms(places, range);
         }
-        if !deleted && self.follow_each_other(places) && self.read_in_line(places, request).is_ok() {
+        if !deleted
+            && places.foreign.is_empty()
+            && self.follow_each_other(places)
+            && self.read_in_line(places, request).is_ok()
+        {
             return damaged + self.lost_cells();
         }
         damaged + self.read_merged(places, request)
@@ -196,6 +204,25 @@ impl SeriesReader {
                 }
             }
         }
+        for &(block, reference) in &places.foreign {
+            let samples =
+                block.resolve(reference).and_then(|series| block.samples(&series, foreign::range(range)));
+            match samples {
+                Ok(samples) => {
+                    merged.extend(samples.floats);
+                    if request.op == LeafOp::Samples {
+                        let histograms = samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h)));
+                        self.histograms.extend(histograms);
+                        self.histograms.sort_by_key(|(t, _)| *t);
+                        self.histograms.dedup_by_key(|(t, _)| *t);
+                    }
+                }
+                Err(e) => {
+                    tracing::error!(error = %e, "samples of a block of Prometheus cannot be read");
+                    damaged += 1;
+                }
+            }
+        }
         let from_blocks = merged.len();
         for &(view, slot) in &places.groups {
             self.values.clear();
@@ -205,7 +232,8 @@ impl SeriesReader {
             merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
         }
         if let Some(loose) = places.loose {
-            damaged += loose.read(&mut self.loose, range, &mut merged);
+            damaged += self.loose.read(loose, &mut self.loose_samples);
+            merged.extend(self.loose_samples.floats());
         }
         if !places.deleted.is_empty() {
             let mut at = 0;
@@ -247,7 +275,9 @@ impl SeriesReader {
         }
         if let Some(loose) = places.loose {
             let from_blocks = self.histograms.len();
-            damaged += loose.read_histograms(&mut self.histogram_codec, range, &mut self.histograms);
+            // Damage is counted with the plain samples.
+            let _ = self.loose.read(loose, &mut self.loose_samples);
+            self.histograms.extend(self.loose_samples.histograms());
             let mut at = 0;
             self.histograms.retain(|(t, _)| {
                 at += 1;
@@ -329,7 +359,7 @@ impl SeriesReader {
         let (ts, values) = self.samples();
         ctx.count_read(ts.len() + self.histograms.len());
         let mut histograms = self.histograms.iter().peekable();
-        let mut put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
+        let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
             raw.histograms.push((raw.ts.len(), Arc::clone(h)));
             raw.ts.push(t);
             raw.values.push(ABSENT);

@@ -10,6 +10,7 @@ use storage::{Error, MetaRequest, QueryContext, TimeRange};
 
 use crate::Store;
 use crate::block::Block;
+use crate::foreign;
 
 impl Store {
     /// The series that match and have a sample in the range, by the granularity of groups. `None` stands for all.
@@ -46,7 +47,7 @@ impl Store {
             });
             let keep = in_groups || {
                 let loose = self.loose.read();
-                overlap(loose.series.get(&series).and_then(crate::loose::LooseSeries::bounds), request.range)
+                overlap(loose.get(series).and_then(crate::loose::LooseSeries::bounds), request.range)
             };
             if keep {
                 kept.insert(series);
@@ -72,6 +73,29 @@ impl Store {
             }
         }
         blocks
+    }
+
+    /// The label sets that match in Prometheus' blocks.
+    fn meta_foreign(&self, request: &MetaRequest, ctx: &QueryContext) -> Result<Vec<LabelSet>, Error> {
+        let mut sets = vec![];
+        let every = [vec![]];
+        let matcher_sets =
+            if request.matcher_sets.is_empty() { &every[..] } else { &request.matcher_sets[..] };
+        for block in self.state.get().foreign(request.range) {
+            for set in matcher_sets {
+                for reference in foreign::select(block, set)? {
+                    ctx.check()?;
+                    match block.resolve(u64::from(reference)) {
+                        Ok(series) => sets.push(series.labels),
+                        Err(e) => {
+                            tracing::error!(error = %e, "series of a block of Prometheus cannot be read");
+                            self.note_damage(1);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(sets)
     }
 
     fn note_block_damage(&self, block: &Block, e: &Error) {
@@ -108,6 +132,7 @@ impl Store {
                 }
             }
         }
+        sets.extend(self.meta_foreign(request, ctx)?);
         sets.sort_unstable();
         sets.dedup();
         Ok(sets)
@@ -126,6 +151,13 @@ impl Store {
             match block.label_names(selected.as_ref()) {
                 Ok(of_block) => names.extend(of_block),
                 Err(e) => self.note_block_damage(&block, &e),
+            }
+        }
+        for labels in self.meta_foreign(request, ctx)? {
+            for (name, _) in &labels {
+                if !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
             }
         }
         let selected = self.meta_selected(request, ctx)?;
@@ -157,6 +189,11 @@ impl Store {
             match block.label_values(name, selected.as_ref()) {
                 Ok(of_block) => values.extend(of_block),
                 Err(e) => self.note_block_damage(&block, &e),
+            }
+        }
+        for labels in self.meta_foreign(request, ctx)? {
+            if let Some(value) = labels.get(name).filter(|v| !values.contains(*v)) {
+                values.insert(value.to_owned());
             }
         }
         let selected = self.meta_selected(request, ctx)?;

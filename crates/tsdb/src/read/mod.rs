@@ -121,8 +121,14 @@ impl Store {
         reader: &mut SeriesReader,
     ) {
         let blocks = &selection.blocks;
+        let ours = |&(n, ordinal): &(u32, u32)| Some((n, &**blocks.get(n as usize)?, ordinal));
+        let theirs = |&(n, reference): &(u32, u32)| {
+            let block = &**selection.foreign.get((n as usize).checked_sub(blocks.len())?)?;
+            Some((block, u64::from(reference)))
+        };
         let places = Places {
-            blocks: selected.places.iter().map(|&(n, ordinal)| (n, &*blocks[n as usize], ordinal)).collect(),
+            blocks: selected.places.iter().filter_map(ours).collect(),
+            foreign: selected.places.iter().filter_map(theirs).collect(),
             groups: selected
                 .locations
                 .iter()
@@ -258,17 +264,19 @@ impl LeafExecutor for Store {
             cost.samples += rows * group.len() as u64;
         }
         // Series of a block are about equally long.
-        let mut in_block = vec![0_u64; selection.blocks.len()];
+        let mut in_block = vec![0_u64; selection.blocks.len() + selection.foreign.len()];
         for entry in &selection.entries {
             selection.places(entry).iter().for_each(|&(number, _)| in_block[number as usize] += 1);
         }
-        for (block, n) in selection.blocks.iter().zip(in_block) {
-            let meta = block.meta();
-            cost.samples += (meta.samples * n).checked_div(meta.series).unwrap_or(0);
+        let ours = selection.blocks.iter().map(|b| (b.meta().samples, b.meta().series));
+        let stats = selection.foreign.iter().map(|b| &b.meta().stats);
+        let theirs = stats.map(|s| (s.num_samples, s.num_series));
+        for ((samples, series), n) in ours.chain(theirs).zip(in_block) {
+            cost.samples += samples.saturating_mul(n).checked_div(series).unwrap_or(0);
         }
         let loose = self.loose.read();
         for entry in &selection.entries {
-            cost.samples += loose.series.get(&entry.series).map_or(0, |s| view::loose_rows_in(s, range));
+            cost.samples += loose.get(entry.series).map_or(0, |s| s.rows_in(range.mint, range.maxt));
         }
         Ok(cost)
     }

@@ -134,7 +134,7 @@ fn select_any(block: &Block, matcher_sets: &[Vec<Matcher>]) -> Result<Vec<u64>, 
 fn next_merged(sources: &mut [Peekable<Source<'_>>]) -> Result<Option<SeriesSamples>, Error> {
     let mut least: Option<LabelSet> = None;
     for source in sources.iter_mut() {
-        if let Some(Err(e)) = source.next_if(|s| s.is_err()) {
+        if let Some(Err(e)) = source.next_if(Result::is_err) {
             return Err(e);
         }
         if let Some(Ok((labels, _))) = source.peek()

@@ -157,7 +157,10 @@ fn overview() -> String {
     for (names, command, _) in &ROLES {
         out.push_str(&format!("  {:<14} {}\n", names[0], command.about));
     }
-    out.push_str(&format!("  {:<14} {}\n", "promtool", "promtool's commands for stores: vigie promtool tsdb --help"));
+    out.push_str(&format!(
+        "  {:<14} {}\n",
+        "promtool", "promtool's commands for stores: vigie promtool tsdb --help"
+    ));
     out.push_str("\n`vigie <role> --help` lists a role's flags.\n");
     out
 }

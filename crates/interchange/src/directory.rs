@@ -134,18 +134,13 @@ fn select_any(block: &Block, matcher_sets: &[Vec<Matcher>]) -> Result<Vec<u64>, 
 fn next_merged(sources: &mut [Peekable<Source<'_>>]) -> Result<Option<SeriesSamples>, Error> {
     let mut least: Option<LabelSet> = None;
     for source in sources.iter_mut() {
-        match source.peek() {
-            None => {}
-            Some(Ok((labels, _))) => {
-                if least.as_ref().is_none_or(|l| labels < l) {
-                    least = Some(labels.clone());
-                }
-            }
-            Some(Err(_)) => {
-                if let Some(Err(e)) = source.next() {
-                    return Err(e);
-                }
-            }
+        if let Some(Err(e)) = source.next_if(Result::is_err) {
+            return Err(e);
+        }
+        if let Some(Ok((labels, _))) = source.peek()
+            && least.as_ref().is_none_or(|l| labels < l)
+        {
+            least = Some(labels.clone());
         }
     }
     let Some(labels) = least else { return Ok(None) };
@@ -310,19 +305,19 @@ impl Head {
             .reduce(|a, b| TimeRange { mint: a.mint.min(b.mint), maxt: a.maxt.max(b.maxt) })
     }
 
-    /// Hands each series with its samples within `range` to `sink`, in label order, those without samples left out.
+    /// Hands each series that has samples within `range` to `sink`, in label order.
     ///
     /// # Errors
     /// What `sink` returns.
     pub fn for_each<E: From<Error>>(
         &self,
         range: TimeRange,
-        sink: &mut dyn FnMut(&LabelSet, Samples) -> Result<(), E>,
+        sink: &mut dyn FnMut(SeriesSamples) -> Result<(), E>,
     ) -> Result<(), E> {
         for (labels, series) in &self.series {
             let samples = series.samples(range)?;
             if !samples.is_empty() {
-                sink(labels, samples)?;
+                sink((labels.clone(), samples))?;
             }
         }
         Ok(())

@@ -137,8 +137,14 @@ impl ChunkFiles {
         let numbers = crate::dir::numbered(dir, ".chunks")?;
         let next = numbers.last().map_or(1, |n| n + 1);
         let mut opened = vec![];
-        for number in numbers {
+        for (at, &number) in numbers.iter().enumerate() {
             match open_file(dir, number) {
+                Ok(file) if file.info.len < HEADER_LEN as u64 && at + 1 == numbers.len() => {
+                    // A crash between the creation of the newest file and its header: nothing was in it.
+                    tracing::warn!(file = number, "chunk file: never begun, removed");
+                    std::fs::remove_file(path(dir, number))
+                        .map_err(|e| Error::io(format!("chunk file {number}: remove"), e))?;
+                }
                 Ok(file) => opened.push(file),
                 Err(e) => {
                     tracing::error!(file = number, error = %e, "chunk file cannot be read");
@@ -202,6 +208,12 @@ impl ChunkFiles {
             items.extend(item.map(|(item, _)| item));
         }
         Ok((current.info.number, items))
+    }
+
+    /// Ends the current file; returns the number that no later item's file is below or at.
+    pub(crate) fn rotate(&mut self) -> u32 {
+        self.finish();
+        self.next - 1
     }
 
     /// Ends the current file with its footer.

@@ -87,10 +87,10 @@ impl HistogramsWriter {
 }
 
 impl Loose {
-    /// Chunks found in a file at start, before anything else is brought back.
-    pub(crate) fn adopt(&mut self, file: u32, item: &LooseItem) {
+    /// Chunks found in a file at start, before anything else is brought back; those that end before `flushed` are in blocks.
+    pub(crate) fn adopt(&mut self, file: u32, item: &LooseItem, flushed: i64) {
         self.add_map(file, item);
-        for chunk in &item.chunks {
+        for chunk in item.chunks.iter().filter(|c| c.meta.maxt() >= flushed) {
             let slot = self.insert(chunk.series, None);
             let entry = self.at_mut(slot);
             entry.add_sealed(&[Sealed::new(file, chunk)]);

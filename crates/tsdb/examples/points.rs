@@ -1,4 +1,4 @@
-//! Measures the per-series path: `cargo run --profile quick -p vigie-tsdb --example points [SERIES [SAMPLES [DIR]]]`.
+//! Measures the per-series path: `cargo run --profile quick -p vigie-tsdb --example points [SERIES [SAMPLES [DIR [EACH]]]]`.
 //!
 //! SERIES series (20,000), SAMPLES of each (2,880: 12 hours at 15 s), in batches of 500 series: first with 20 samples a series
 //! and batch, then with 1, each in a store of its own. Prints CPU per sample, bytes of memory per series, bytes of log per sample.
@@ -69,6 +69,7 @@ fn run(dir: &std::path::Path, series: usize, samples: usize, each: usize) -> Res
     let (mut peak, mut logged) = (0, 0);
     let mut floats: Vec<(i64, f64)> = Vec::with_capacity(BATCH * each);
     let (mut maintained, mut first) = (Instant::now(), Duration::ZERO);
+    let cpu_before = cpu();
     for round in 0..samples / each {
         for batch in (0..series).step_by(BATCH) {
             let t = Instant::now();
@@ -130,7 +131,8 @@ fn run(dir: &std::path::Path, series: usize, samples: usize, each: usize) -> Res
         peak.saturating_sub(anon) as f64 / (1 << 20) as f64,
         stats.chunk_bytes as f64 / n,
     );
-    println!("  filling took {filling:.1?}, cpu of the process {:.1?}", cpu());
+    let spent = cpu().saturating_sub(cpu_before).saturating_sub(filling);
+    println!("  {:.0} ns of CPU a sample in all, filling left out", spent.as_nanos() as f64 / n);
     drop(store);
     let t = Instant::now();
     let store = Store::open(dir, options)?;
@@ -149,8 +151,14 @@ fn main() -> Result<(), Error> {
     let samples: usize = args.next().and_then(|a| a.parse().ok()).unwrap_or(2880);
     let dir = args.next().unwrap_or_else(|| "target/points-bench".to_owned());
     let dir = std::path::Path::new(&dir);
-    run(dir, series, samples, 20)?;
-    run(dir, series, samples / 10, 1)?;
+    match args.next().as_deref() {
+        Some("20") => run(dir, series, samples, 20)?,
+        Some("1") => run(dir, series, samples, 1)?,
+        _ => {
+            run(dir, series, samples, 20)?;
+            run(dir, series, samples / 10, 1)?;
+        }
+    }
     let _ = std::fs::remove_dir_all(dir);
     Ok(())
 }

@@ -161,7 +161,7 @@ impl Exemplars {
     /// Brings a record back, of the checkpoint or of the log; what is known already is left out. `None` when it is not of its
     /// shape; what was read before stays.
     pub(crate) fn load(&mut self, r: &mut Reader<'_>) -> Option<()> {
-        while r.len() > 0 {
+        while !r.is_empty() {
             let (series, ts, value) = (r.varint32()?, r.i64()?, f64::from_bits(r.u64()?));
             let exemplar = Exemplar { labels: LabelSet::from_bytes(r.bytes()?)?, value, ts: Some(ts) };
             if self.judge(self.newest(series), &exemplar) == Verdict::New {

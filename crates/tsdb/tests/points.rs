@@ -57,7 +57,7 @@ fn verdicts_by_window() {
         // Late ones that are there: in the stream, late before, in the batch.
         (&[(5, 5.0), (10, 1.0)], &[(5, 5.0)], (1, None), (0, Some(OutOfOrder))),
         (&[(5, 5.0), (10, 1.0)], &[(5, 6.0)], (0, Some(Duplicate)), (0, Some(OutOfOrder))),
-        (&[(10, 1.0), (5, 5.0)], &[(5, 5.0), (5, 6.0)], (1, Some(Duplicate)), (1, Some(Duplicate))),
+        (&[(10, 1.0), (5, 5.0)], &[(5, 5.0), (5, 6.0)], (1, Some(Duplicate)), (0, Some(OutOfOrder))),
         (&[(10, 1.0)], &[(5, 5.0), (5, 5.0), (5, 6.0)], (2, Some(Duplicate)), (0, Some(OutOfOrder))),
         (&[(0, 1.0)], &[(1000, 1.0), (1001, 1.0)], (1, Some(OutOfBounds)), (1, Some(OutOfBounds))),
         (&[], &[(-5001, 1.0), (-5000, 1.0)], (1, Some(OutOfBounds)), (1, Some(OutOfBounds))),

@@ -101,7 +101,7 @@ impl Tombstones {
             }
             deletions.push((range, series));
         }
-        (r.len() == 0).then_some(Self { deletions })
+        r.is_empty().then_some(Self { deletions })
     }
 
     /// The deletions of the block in `dir`.

@@ -210,7 +210,7 @@ pub(crate) fn judge(
 /// `FloatHistogram.Validate`.
 pub(crate) fn sound_histogram(h: &Histogram) -> bool {
     let total = |buckets: &[f64]| buckets.iter().sum::<f64>();
-    let counts = |buckets: &[f64]| buckets.iter().all(|c| !(*c < 0.0));
+    let counts = |buckets: &[f64]| !buckets.iter().any(|c| *c < 0.0);
     let spans = if h.schema == CUSTOM_BUCKETS_SCHEMA {
         h.zero_count == 0.0
             && h.zero_threshold == 0.0

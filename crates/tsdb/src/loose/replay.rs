@@ -113,7 +113,7 @@ impl Loose {
 
     /// Brings a checkpoint's record back. `None` when it is not of its shape; what was read before stays.
     pub(crate) fn load(&mut self, r: &mut Reader<'_>) -> Option<()> {
-        while r.len() > 0 {
+        while !r.is_empty() {
             let (series, flags) = (r.varint32().filter(|&s| s <= MAX_SERIES)?, r.u8()?);
             let last = if flags & HAS_LAST != 0 { Some((r.i64()?, r.u64()?)) } else { None };
             let count = r.varint32()?;
@@ -192,7 +192,7 @@ impl Loose {
     pub(crate) fn replay_points(&mut self, r: &mut Reader<'_>) -> Option<()> {
         let (mut series, mut base, mut delta) = (0_i64, 0_i64, 0_i64);
         let mut samples: Vec<(i64, f64)> = vec![];
-        while r.len() > 0 {
+        while !r.is_empty() {
             series = series.wrapping_add(unzigzag(r.varint()?));
             let reference = u32::try_from(series).ok().filter(|&s| s <= MAX_SERIES)?;
             let n = r.varint()?;
@@ -229,7 +229,7 @@ impl Loose {
     /// Replays a record of histograms likewise.
     pub(crate) fn replay_histograms(&mut self, r: &mut Reader<'_>) -> Option<()> {
         let (mut time, mut decoded) = (0_i64, vec![]);
-        while r.len() > 0 {
+        while !r.is_empty() {
             let (series, late) = (r.varint32().filter(|&s| s <= MAX_SERIES)?, r.u8()? == 1);
             time = time.wrapping_add(r.zigzag()?);
             decoded.clear();

@@ -178,7 +178,9 @@ impl Sealer {
             self.samples.clear();
             self.histograms.clear();
             for piece in pieces {
-                (self.ts.clear(), self.values.clear(), self.decoded.clear());
+                self.ts.clear();
+                self.values.clear();
+                self.decoded.clear();
                 let read = self.codec.decode(
                     &piece.meta,
                     &piece.body,

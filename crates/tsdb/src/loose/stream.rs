@@ -26,6 +26,8 @@ const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const MAX_MISSES: u8 = 3;
 /// Samples encoded between two copies.
 const RUN: usize = 16;
+/// A stream grows by so many bytes at least.
+const GROW_BYTES: usize = 24;
 /// The longest sample: head, 8 of time, 2 and 8 of value.
 const SAMPLE_MAX: usize = 19;
 /// Zigzag differences of so many bytes at most are written as such.
@@ -97,7 +99,7 @@ impl State {
             }
             if out.capacity() - out.len() < at {
                 // A quarter more at a time: half a million of these are in memory at once.
-                out.reserve_exact(at.max(out.len() / 4));
+                out.reserve_exact(at.max(out.len() / 4).max(GROW_BYTES));
             }
             out.extend_from_slice(&room.0[..at]);
         }

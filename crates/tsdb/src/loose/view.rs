@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Histogram;
 use storage::ABSENT;
 
-use super::chunk::{ChunkCodec, ChunkMeta, HISTOGRAMS, LATE};
+use super::chunk::{ChunkCodec, ChunkMeta, HISTOGRAMS, LATE, Sealed};
 use super::judge::Sample;
 use super::stream::{self, State};
 use super::{Loose, LooseSeries};
@@ -78,7 +78,7 @@ impl LooseSeries {
     /// Samples in chunks that overlap the times: what would be read at most.
     pub(crate) fn rows_in(&self, mint: i64, maxt: i64) -> u64 {
         let pieces = self.extra.iter().flat_map(|e| e.pieces.iter().map(|p| p.meta));
-        let chunks = self.sealed.iter().map(|s| s.meta()).chain(pieces);
+        let chunks = self.sealed.iter().map(Sealed::meta).chain(pieces);
         let of_chunks: u64 = chunks.filter(|m| m.overlaps(mint, maxt)).map(|m| u64::from(m.rows)).sum();
         let of_extra =
             self.extra.as_ref().map_or(0, |e| e.late.len() + e.histograms.len() + e.late_histograms.len());

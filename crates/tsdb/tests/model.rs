@@ -245,7 +245,11 @@ fn append_points(store: &Store, expect: &mut Expect, batch: &[Points], fail: boo
     let before = expect.loose.clone();
     let flat: Vec<(usize, i64, u64)> = flat.into_iter().map(|(s, ts, v)| (s, ts, v.bits())).collect();
     let (floats, histograms, duplicates) = expect.points(&flat);
-    assert_eq!((report.floats, report.histograms), (floats, histograms));
+    assert_eq!(
+        (report.floats, report.histograms),
+        (floats, histograms),
+        "{flat:x?} onto {before:x?}, {report:?}"
+    );
     assert_eq!(report.refused, [0, 0, duplicates, 0, 0]);
     assert_eq!(report.first.map(|f| f.kind), (duplicates > 0).then_some(RefusalKind::Duplicate));
     if fail && duplicates > 0 {

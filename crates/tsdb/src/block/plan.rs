@@ -69,7 +69,13 @@ fn by_span(metas: &[PlanInput], order: &[usize], span_ms: i64, max_span_ms: i64)
             rest = &rest[n..];
             // Of the window in which the newest block lies more is to come; but small ones are not left to pile up.
             let complete = window(newest) > at || span > span_ms && fills(metas, &inside, at, span);
-            let enough = if complete { 2 } else if span == span_ms { PILE } else { usize::MAX };
+            let enough = if complete {
+                2
+            } else if span == span_ms {
+                PILE
+            } else {
+                usize::MAX
+            };
             if inside.len() >= enough {
                 return Some(inside);
             }

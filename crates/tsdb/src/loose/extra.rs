@@ -27,6 +27,9 @@ pub(crate) struct Extra {
     pub(crate) pieces: Vec<Piece>,
     /// The newest histogram that came in order, whether or not it is still here; its time alone after a restart.
     pub(crate) newest_histogram: Option<(i64, Option<Arc<Histogram>>)>,
+    /// The newest time of all that came late, whether or not it is still here. It may be after the newest in order: rows of a
+    /// group made it late, and after a restart what is known of those is less.
+    pub(crate) newest_late: Option<i64>,
     bytes: usize,
 }
 
@@ -94,6 +97,7 @@ pub(super) fn histogram_pieces(
 
 impl Extra {
     pub(crate) fn push_late(&mut self, ts: i64, value: f64, span: i64, codec: &mut ChunkCodec) {
+        self.newest_late = self.newest_late.max(Some(ts));
         insert(&mut self.late, ts, value);
         if self.late.len() >= RAW_LATE {
             let late = std::mem::take(&mut self.late);
@@ -120,6 +124,7 @@ impl Extra {
         span: i64,
         codec: &mut ChunkCodec,
     ) {
+        self.newest_late = self.newest_late.max(Some(ts));
         insert(&mut self.late_histograms, ts, h);
         if self.late_histograms.len() >= RAW_HISTOGRAMS {
             let raw = std::mem::take(&mut self.late_histograms);

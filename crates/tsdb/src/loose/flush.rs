@@ -105,3 +105,7 @@ fn drop_stream(entry: &mut LooseSeries, t: i64, from: Option<u32>, room: &mut su
         entry.retain_stream(|n, ts| ts >= t || n >= from, room);
     }
 }
+
+#[cfg(test)]
+#[path = "flush_tests.rs"]
+mod tests;

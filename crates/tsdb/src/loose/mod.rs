@@ -108,7 +108,7 @@ impl LooseSeries {
         State { misses: self.misses, hint: self.exponent.max(self.hint), ..State::default() }
     }
 
-    /// The newest sample that came in order: when, and which plain one, if it is one and known.
+    /// The newest sample: when, and which one, if it came in order and is known.
     pub(crate) fn newest(&self) -> Option<Newest> {
         let float = self.has(HAS_LAST).then(|| {
             let bits = (!self.has(BITS_UNKNOWN)).then_some(self.last_bits);
@@ -116,13 +116,16 @@ impl LooseSeries {
         });
         let histogram = self.extra.as_ref().and_then(|e| e.newest_histogram.as_ref());
         let histogram = histogram.map(|(ts, h)| Newest { ts: *ts, bits: None, histogram: h.clone() });
-        Newest::of(float, histogram)
+        let late = self.extra.as_ref().and_then(|e| e.newest_late);
+        let late = late.map(|ts| Newest { ts, bits: None, histogram: None });
+        Newest::of(Newest::of(float, histogram), late)
     }
 
-    /// The newest sample's time where all that came in order is plain; else `None`, and [`LooseSeries::newest`] tells more.
+    /// The newest sample's time where it is plain and came in order; else `None`, and [`LooseSeries::newest`] tells more.
     pub(crate) fn plain_last(&self) -> Option<i64> {
-        let histograms = self.extra.as_ref().is_some_and(|e| e.newest_histogram.is_some());
-        (!histograms).then_some(if self.has(HAS_LAST) { self.last_ts } else { i64::MIN })
+        let last = if self.has(HAS_LAST) { self.last_ts } else { i64::MIN };
+        let other = |e: &Extra| e.newest_histogram.is_some() || e.newest_late.is_some_and(|ts| ts > last);
+        (!self.extra.as_ref().is_some_and(|e| other(e))).then_some(last)
     }
 
     /// Appends plain samples, ascending and newer than the newest one. Returns by how many bytes memory grew.

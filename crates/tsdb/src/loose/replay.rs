@@ -17,7 +17,7 @@ use std::sync::Arc;
 use model::Histogram;
 
 use super::checkpoint::EXTRA;
-use super::chunk::{ChunkMeta, HISTOGRAMS, LooseItem, Piece, Sealed};
+use super::chunk::{ChunkMeta, HISTOGRAMS, LATE, LooseItem, Piece, Sealed};
 use super::stream::{Room, State};
 use super::{BITS_UNKNOWN, HAS_LAST, Loose};
 use crate::bytes::{Reader, put_bytes, put_varint, put_zigzag, unzigzag, zigzag};
@@ -103,7 +103,10 @@ impl Loose {
                         extra.newest_histogram = Some((chunk.meta.maxt(), None));
                     }
                 }
-                _ => {}
+                _ => {
+                    let extra = entry.extra.get_or_insert_default();
+                    extra.newest_late = extra.newest_late.max(Some(chunk.meta.maxt()));
+                }
             }
         }
     }
@@ -177,6 +180,8 @@ impl Loose {
         {
             extra.newest_histogram = Some((ts, None));
         }
+        let late = pieces.iter().filter(|p| p.meta.kind & LATE != 0).map(|p| p.meta.maxt()).max();
+        extra.newest_late = extra.newest_late.max(late);
         extra.pieces.append(&mut pieces);
         extra.account();
         self.bytes += self.at(slot).extra.as_ref().map_or(0, |e| e.memory());

@@ -1,7 +1,7 @@
 //! The store's directory: its parts' names, and the lock that keeps a second process out.
 //!
 //! ```text
-//! DIR/lock  log/00000001.log  chunks/00000001.chunks  checkpoint.00000001
+//! DIR/lock  log/00000001.log  chunks/00000001.chunks  pieces/00000001.chunks  checkpoint.00000001  definitions.00000001
 //! ```
 
 use std::fs::{File, TryLockError};
@@ -15,14 +15,15 @@ pub(crate) struct Dir {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) chunks: PathBuf,
+    pub(crate) pieces: PathBuf,
     _lock: File,
 }
 
 impl Dir {
     /// Creates what is missing and takes the lock.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
-        let (log, chunks) = (root.join("log"), root.join("chunks"));
-        for dir in [&log, &chunks] {
+        let (log, chunks, pieces) = (root.join("log"), root.join("chunks"), root.join("pieces"));
+        for dir in [&log, &chunks, &pieces] {
             std::fs::create_dir_all(dir)
                 .map_err(|e| Error::io(format!("store {}: create directory", root.display()), e))?;
         }
@@ -39,7 +40,7 @@ impl Dir {
             }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        Ok(Self { root: root.to_owned(), log, chunks, _lock: lock })
+        Ok(Self { root: root.to_owned(), log, chunks, pieces, _lock: lock })
     }
 }
 

@@ -5,11 +5,12 @@
 //! bytes and about five small chunks per series at most.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use hashbrown::HashSet;
 use model::LabelSet;
 use parking_lot::RwLock;
-use storage::ABSENT;
+use storage::{ABSENT, is_absent};
 
 use crate::MAX_CHUNK_ROWS;
 use crate::mmap::Blob;
@@ -39,8 +40,15 @@ pub(crate) struct State {
     pub(crate) last_ts: Option<i64>,
     /// The row of `last_ts` while there is no raw row.
     pub(crate) last: Vec<f64>,
-    /// The log segment that the last row is in.
+    /// The log segment that the last row is in, and the bytes its record took.
     pub(crate) log_segment: u32,
+    pub(crate) row_bytes: u32,
+    /// The log segment that the oldest raw row is in.
+    pub(crate) raw_segment: u32,
+    /// Rows up to here are in chunk files or in blocks, or past retention: what else has them is not to be read.
+    pub(crate) sealed_until: Option<i64>,
+    /// Slots without a sample in the last row, when the group was closed.
+    pub(crate) dead_slots: usize,
     pub(crate) raw: RawRows,
     pub(crate) pieces: Vec<Segment>,
     /// Segments in chunk files, with the file's number.
@@ -74,12 +82,12 @@ impl RawRows {
         self.row(row).get(slot as usize).copied().unwrap_or(ABSENT)
     }
 
-    /// Fills `out` with the cells of some slots, column after column.
-    pub(crate) fn columns(&self, first: u32, count: u32, out: &mut [f64]) {
-        let rows = self.ts.len();
+    /// Fills `out` with the cells of some slots in some rows, column after column.
+    pub(crate) fn columns(&self, of: Range<usize>, first: u32, count: u32, out: &mut [f64]) {
+        let rows = of.len();
         // Row by row: rows lie far apart, and their distance may be one at which caches collide.
-        for i in 0..rows {
-            let row = self.row(i).get(first as usize..).unwrap_or(&[]);
+        for (i, row) in of.enumerate() {
+            let row = self.row(row).get(first as usize..).unwrap_or(&[]);
             let row = &row[..row.len().min(count as usize)];
             let (wide, missing) = out[..count as usize * rows].split_at_mut(row.len() * rows);
             wide.chunks_exact_mut(rows).zip(row).for_each(|(column, &v)| column[i] = v);
@@ -87,8 +95,12 @@ impl RawRows {
         }
     }
 
-    fn width(&self) -> usize {
-        (0..self.ts.len()).map(|i| self.row(i).len()).max().unwrap_or(0)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+
+    fn width(&self, of: Range<usize>) -> usize {
+        of.map(|i| self.row(i).len()).max().unwrap_or(0)
     }
 
     fn clear(&mut self) {
@@ -96,6 +108,29 @@ impl RawRows {
         self.ends.clear();
         self.values.clear();
     }
+
+    /// Gives back what more rows than usual took.
+    fn shrink(&mut self, expected_rows: usize) {
+        let width = self.values.len() / self.ts.len().max(1);
+        self.clear();
+        if self.values.capacity() > width * expected_rows * 3 / 2 {
+            self.values = vec![];
+        }
+    }
+}
+
+/// When raw rows become a piece.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// Rows of a piece.
+    pub(crate) raw_rows: usize,
+    /// The span of blocks in milliseconds, above 0: no piece and no segment has rows on both sides of a multiple of it.
+    pub(crate) span_ms: i64,
+}
+
+/// The window of a block of `span_ms` that a timestamp is in.
+pub(crate) fn window(ts: i64, span_ms: i64) -> i64 {
+    ts.div_euclid(span_ms.max(1))
 }
 
 impl Group {
@@ -105,14 +140,26 @@ impl Group {
 }
 
 impl State {
-    /// Takes a row that the log has.
-    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], raw_rows: usize) {
+    /// Takes a row that the log has in its segment `segment`.
+    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], segment: u32, limits: Limits) {
+        if self.raw.ts.first().is_some_and(|&first| window(first, limits.span_ms) != window(ts, limits.span_ms)) {
+            self.compress(id, limits);
+        }
+        self.push_raw(ts, row, segment, limits);
+        if self.raw.ts.len() >= limits.raw_rows {
+            self.compress(id, limits);
+        }
+    }
+
+    /// As [`State::push`], but leaves it to the next one to make pieces of many rows: a start that is short of time
+    /// comes here.
+    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32, limits: Limits) {
+        if self.raw.is_empty() {
+            self.raw_segment = segment;
+        }
         self.last_ts = Some(ts);
         self.last = vec![];
-        self.raw.push(ts, row, raw_rows);
-        if self.raw.ts.len() >= raw_rows {
-            self.compress(id);
-        }
+        self.raw.push(ts, row, limits.raw_rows);
     }
 
     /// The row of `last_ts`, which the log's next is written against.
@@ -120,19 +167,32 @@ impl State {
         self.raw.ts.len().checked_sub(1).map_or(&self.last, |i| self.raw.row(i))
     }
 
-    /// Turns the raw rows into a piece.
-    pub(crate) fn compress(&mut self, id: u32) {
+    /// Turns the raw rows into a piece; into more where they are of several windows.
+    pub(crate) fn compress(&mut self, id: u32, limits: Limits) {
         let raw = &self.raw;
-        if raw.ts.is_empty() {
+        if raw.is_empty() {
             return;
         }
-        let width = u32::try_from(raw.width()).expect("slots are u32");
-        let (meta, body) = BUILDER.with_borrow_mut(|b| {
-            b.build(id, &raw.ts, width, |first, count, out, _| raw.columns(first, count, out))
-        });
+        let mut start = 0;
+        for rows in raw.ts.chunk_by(|a, b| window(*a, limits.span_ms) == window(*b, limits.span_ms)) {
+            for ts in rows.chunks(MAX_CHUNK_ROWS) {
+                let of = start..start + ts.len();
+                let width = u32::try_from(raw.width(of.clone())).expect("slots are u32");
+                let (meta, body) = BUILDER.with_borrow_mut(|b| {
+                    b.build(id, ts, width, |first, count, out, _| raw.columns(of.clone(), first, count, out))
+                });
+                self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
+                start = of.end;
+            }
+        }
         self.last = self.last_row().to_vec();
-        self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
-        self.raw.clear();
+        self.raw.shrink(limits.raw_rows);
+    }
+
+    /// Slots that the last row has no sample for.
+    pub(crate) fn count_dead(&self) -> usize {
+        let row = self.last_row();
+        self.slots.len() - row.iter().take(self.slots.len()).filter(|v| !is_absent(**v)).count()
     }
 
     /// Oldest and newest row.
@@ -143,9 +203,9 @@ impl State {
         Some((mint, maxt))
     }
 
-    /// The newest row that a chunk file has.
+    /// The newest row that a chunk file has or had.
     pub(crate) fn sealed_maxt(&self) -> Option<i64> {
-        self.sealed.iter().map(|(_, s)| s.meta.maxt).max()
+        self.sealed.iter().map(|(_, s)| s.meta.maxt).max().max(self.sealed_until)
     }
 
     /// Samples that are not in chunk files, and chunks in all.
@@ -161,25 +221,30 @@ impl State {
     }
 }
 
-/// Joins the first pieces of a group into one segment, as many as make up `seal_samples` rows. Returns the segment and how
-/// many pieces it took. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
-pub(crate) fn join(
-    id: u32,
-    pieces: &[Segment],
-    seal_samples: usize,
-    damaged: &mut u64,
-) -> (Vec<u8>, crate::segment::Meta, usize) {
-    let mut take = 0;
-    let mut rows = 0;
+/// How many of the first pieces make up a segment: `seal_samples` rows, or fewer where the next piece is of another window.
+/// `None` while `more` rows may come to fill it.
+pub(crate) fn joinable(pieces: &[Segment], seal_samples: usize, span_ms: i64, more: bool) -> Option<usize> {
+    let first = window(pieces.first()?.meta.mint, span_ms);
+    let (mut take, mut rows) = (0, 0);
     for piece in pieces {
         let n = piece.meta.rows as usize;
-        if take > 0 && (rows >= seal_samples || rows + n > MAX_CHUNK_ROWS) {
-            break;
+        let full = rows >= seal_samples || rows + n > MAX_CHUNK_ROWS;
+        if take > 0 && (full || window(piece.meta.mint, span_ms) != first) {
+            return Some(take);
         }
         rows += n;
         take += 1;
     }
-    let pieces = &pieces[..take];
+    (!more || rows >= seal_samples).then_some(take)
+}
+
+/// Joins pieces of a group ([`joinable`] says which) into one segment. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
+pub(crate) fn join(
+    id: u32,
+    pieces: &[Segment],
+    damaged: &mut u64,
+) -> (Vec<u8>, crate::segment::Meta) {
+    let (take, rows) = (pieces.len(), pieces.iter().map(|p| p.meta.rows as usize).sum());
     let mut reader = ColumnReader::default();
     let mut ts = Vec::with_capacity(rows);
     // A piece whose timestamps are damaged is left out.
@@ -196,7 +261,7 @@ pub(crate) fn join(
     if sound.is_empty() {
         let (meta, body) =
             BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _, _, _| {}));
-        return (body, meta, take);
+        return (body, meta);
     }
     let mut verified = vec![Verified::default(); sound.len()];
     let slots = sound.iter().map(|p| p.meta.slots).max().unwrap_or(0);
@@ -220,5 +285,5 @@ pub(crate) fn join(
         })
     });
     *damaged += lost.len() as u64;
-    (body, meta, take)
+    (body, meta)
 }

@@ -15,6 +15,8 @@ mod bytes;
 mod checkpoint;
 mod chunkfile;
 mod codec;
+mod cut;
+mod definitions;
 mod dir;
 mod disk;
 mod group;

@@ -25,9 +25,15 @@ cargo xtask TASK
   test [--no-install]
           everything that is checked: formatting, lints, tidy, tests, UI, end-to-end tests
   ci      the same, with the time of each step
-  bench [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]
-        [--one-by-one] [--no-write] [--quick]
-          scraping beside the original Prometheus; writes docs/benchmarks.md
+  bench [scrape|start|write|write-single|disk|churn|node|decode|scale]... [--quick]
+        [--peers none|prometheus,victoria] [--vigie PATH|none] [--profile NAME] [--no-write]
+        [--capture DIR] [--minutes N]
+        [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]
+        [--write-series N]
+          beside Prometheus and VictoriaMetrics, all measures or those named; writes their parts of
+          docs/benchmarks.md, and target/bench/MEASURE.json. --quick only tries whether all works.
+          --capture has <unix ms>.txt.gz for `node`, --minutes collects them; --series to --duration
+          are for `scrape` and `start`, --write-series is for `write`, `write-single` and `disk`
   tidy    layering, file sizes, forbidden text
 ";
 
@@ -66,18 +72,25 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
             return steps::all(install);
         }
         "bench" => {
+            let quick = flags.switch("--quick");
             let options = bench::Options {
-                series: flags.number("--series")?.unwrap_or(500_000),
-                targets: flags.number("--targets")?.unwrap_or(200),
-                interval: flags.number("--interval")?.unwrap_or(5),
-                warm_up: flags.number("--warm-up")?.unwrap_or(120),
-                duration: flags.number("--duration")?.unwrap_or(180),
-                one_by_one: flags.switch("--one-by-one"),
+                quick,
+                peers: flags.value("--peers")?,
+                vigie: flags.value("--vigie")?,
+                profile: flags.value("--profile")?.unwrap_or(if quick { "quick" } else { "release" }.into()),
+                capture: flags.value("--capture")?.map(std::path::PathBuf::from),
+                minutes: flags.number("--minutes")?,
                 write: !flags.switch("--no-write"),
-                quick: flags.switch("--quick"),
+                series: flags.number("--series")?,
+                targets: flags.number("--targets")?,
+                interval: flags.number("--interval")?,
+                warm_up: flags.number("--warm-up")?,
+                duration: flags.number("--duration")?,
+                write_series: flags.number("--write-series")?,
+                measures: flags.words(),
             };
             flags.end()?;
-            bench::run(&options)?;
+            bench::run(options)?;
         }
         "tidy" => {
             flags.end()?;
@@ -112,6 +125,14 @@ impl Flags {
     fn number(&mut self, name: &str) -> anyhow::Result<Option<u64>> {
         let value = self.value(name)?;
         value.map(|value| value.parse().with_context(|| format!("{name} {value}"))).transpose()
+    }
+
+    /// What is left and no flag.
+    fn words(&mut self) -> Vec<String> {
+        let (flags, words) =
+            std::mem::take(&mut self.rest).into_iter().partition(|flag| flag.starts_with('-'));
+        self.rest = flags;
+        words
     }
 
     fn end(&self) -> anyhow::Result<()> {

@@ -127,11 +127,35 @@ impl Running {
         }
         Ok(())
     }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, then waits until it has ended by itself.
+    pub(crate) fn stop(mut self, patience: Duration) -> anyhow::Result<()> {
+        self.check()?;
+        terminate(&self.child);
+        let deadline = Instant::now() + patience;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline || interrupted() {
+                bail!("{} has not ended {} s after SIGTERM", self.name, patience.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Running {
     /// SIGTERM, ten seconds to end, then SIGKILL.
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         terminate(&self.child);
         let deadline = Instant::now() + Duration::from_secs(10);
         while matches!(self.child.try_wait(), Ok(None)) {

@@ -15,7 +15,7 @@ use crate::paths;
 /// The layers, bottom first. A crate may use those in lower layers, not those beside or above it.
 const LAYERS: [&[&str]; 9] = [
     &["model", "kernels"],
-    &["exposition", "template", "config", "storage", "assets"],
+    &["exposition", "interchange", "template", "config", "storage", "assets"],
     &["httpclient", "telemetry"],
     &["tsdb", "promql", "scrape", "discovery", "remote", "exporters", "alertmanager"],
     &["rules"],

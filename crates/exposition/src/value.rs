@@ -23,22 +23,15 @@ pub fn scan_float(bytes: &[u8]) -> Option<(f64, usize)> {
         }
         _ => false,
     };
-    let (mut mantissa, digits_start) = (0_u64, i);
-    while let Some(d) = digit(bytes, i) {
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(d);
-        i += 1;
-    }
-    let mut digits = i - digits_start;
+    let (mut mantissa, mut digits) = whole_digits(bytes, i, 0);
+    i += digits;
     let mut exponent = 0_i32;
     if bytes.get(i) == Some(&b'.') {
-        i += 1;
-        let fraction_start = i;
-        while let Some(d) = digit(bytes, i) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(d);
-            i += 1;
-        }
-        digits += i - fraction_start;
-        exponent = -i32::try_from(i - fraction_start).ok()?;
+        let (m, fraction) = whole_digits(bytes, i + 1, mantissa);
+        mantissa = m;
+        i += 1 + fraction;
+        digits += fraction;
+        exponent = -i32::try_from(fraction).ok()?;
     }
     // 19 digits cannot overflow 64 bits; without any digit it is no number.
     if digits == 0 || digits > 19 {
@@ -78,6 +71,47 @@ pub fn scan_float(bytes: &[u8]) -> Option<(f64, usize)> {
         std::str::from_utf8(&bytes[start..i]).ok()?.parse().ok().filter(|v: &f64| v.is_finite())?
     };
     Some((if negative { -value } else { value }, i))
+}
+
+/// Reads the digits at `at` after those of `before`: the number they make together (modulo 2⁶⁴), and how many they are.
+#[inline]
+fn whole_digits(bytes: &[u8], at: usize, before: u64) -> (u64, usize) {
+    let (mut value, mut i) = (before, at);
+    // Eight at once: most values end within them.
+    while let Some(eight) = bytes.get(i..).and_then(<[u8]>::first_chunk::<8>) {
+        let digits = u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030;
+        // The lowest high bit set is that of the first byte that is no digit; a carry only reaches those after it.
+        let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+        if others == 0 {
+            value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(digits));
+            i += 8;
+            continue;
+        }
+        let len = others.trailing_zeros() / 8;
+        if len > 0 {
+            value = value
+                .wrapping_mul(SMALL_POW10[len as usize])
+                .wrapping_add(eight_digits(digits << (64 - 8 * len)));
+        }
+        return (value, i - at + len as usize);
+    }
+    while let Some(d) = digit(bytes, i) {
+        value = value.wrapping_mul(10).wrapping_add(d);
+        i += 1;
+    }
+    (value, i - at)
+}
+
+const SMALL_POW10: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// The number of eight digits, the first in the lowest byte: to pairs, to fours, to eight.
+#[inline]
+fn eight_digits(digits: u64) -> u64 {
+    const LOW: u64 = 0x0000_00ff_0000_00ff;
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let high = (pairs & LOW).wrapping_mul(100 + (1_000_000 << 32));
+    let low = (pairs >> 16 & LOW).wrapping_mul(1 + (10_000 << 32));
+    high.wrapping_add(low) >> 32
 }
 
 #[inline]
@@ -175,6 +209,14 @@ mod tests {
                     prop_assert_eq!(got.to_bits(), text.parse::<f64>().unwrap().to_bits());
                 }
             }
+        }
+
+        #[test]
+        fn digits_by_eights_are_digits_one_by_one(before in 0..1000_u64, digits in "[0-9]{0,19}", rest in "[^0-9]?\\PC{0,9}") {
+            let text = format!("{digits}{rest}");
+            let expect = text.bytes().take_while(u8::is_ascii_digit);
+            let expect = expect.fold((before, 0), |(v, n), b| (v.wrapping_mul(10).wrapping_add(u64::from(b - b'0')), n + 1));
+            prop_assert_eq!(whole_digits(text.as_bytes(), 0, before), expect);
         }
 
         #[test]

@@ -15,11 +15,8 @@ const MAX_RESERVE: u64 = 1 << 20;
 /// Collects a body of at most `max` bytes, counted after decompression.
 pub(crate) async fn read(body: Incoming, gzip: Gzip, max: Option<u64>) -> Result<Bytes, Error> {
     let hint = body.size_hint().lower().min(MAX_RESERVE);
-    let sink = Bounded { bytes: Vec::with_capacity(usize::try_from(hint).unwrap_or(0)), max };
-    let mut sink = match gzip {
-        Gzip::Plain => Sink::Plain(sink),
-        Gzip::Compressed => Sink::Gzip(Box::new(MultiGzDecoder::new(sink))),
-    };
+    let room = Vec::with_capacity(usize::try_from(hint).unwrap_or(0));
+    let mut sink = Sink::new(gzip, Bounded { bytes: room, max });
     let mut body = body;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| broken(&e))?;
@@ -37,20 +34,29 @@ pub(crate) enum Gzip {
     Compressed,
 }
 
-enum Sink {
+/// Takes a body's bytes as they come.
+pub(crate) enum Sink {
     Plain(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
 }
 
 impl Sink {
-    fn write(&mut self, data: &[u8]) -> Result<(), Error> {
+    /// Appends the body's plain bytes to those of `bounded`.
+    pub(crate) fn new(gzip: Gzip, bounded: Bounded) -> Self {
+        match gzip {
+            Gzip::Plain => Self::Plain(bounded),
+            Gzip::Compressed => Self::Gzip(Box::new(MultiGzDecoder::new(bounded))),
+        }
+    }
+
+    pub(crate) fn write(&mut self, data: &[u8]) -> Result<(), Error> {
         match self {
             Self::Plain(sink) => sink.write_all(data).map_err(|e| refused(&e)),
             Self::Gzip(sink) => sink.write_all(data).map_err(|e| refused(&e)),
         }
     }
 
-    fn finish(self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>, Error> {
         match self {
             Self::Plain(sink) => Ok(sink.bytes),
             Self::Gzip(sink) => sink.finish().map(|s| s.bytes).map_err(|e| refused(&e)),
@@ -58,9 +64,10 @@ impl Sink {
     }
 }
 
-struct Bounded {
-    bytes: Vec<u8>,
-    max: Option<u64>,
+/// Takes so many bytes and not one more.
+pub(crate) struct Bounded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) max: Option<u64>,
 }
 
 impl Write for Bounded {
@@ -78,7 +85,7 @@ impl Write for Bounded {
     }
 }
 
-fn refused(error: &std::io::Error) -> Error {
+pub(crate) fn refused(error: &std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::FileTooLarge => Error::new(ErrorKind::BodyTooLarge, "body size limit exceeded"),
         std::io::ErrorKind::UnexpectedEof => Error::new(ErrorKind::Protocol, "unexpected EOF"),

@@ -18,13 +18,14 @@ use url::Url;
 use crate::auth::Auth;
 use crate::body::{self, Gzip};
 use crate::connect::{Connector, endpoint};
+use crate::fetch::Fetcher;
 use crate::proxy::{Rules, Scheme};
 use crate::tls::Tls;
 use crate::{Error, ErrorKind};
 
-const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 /// As long as Go's client keeps an idle connection for scrapes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What a client is beyond its configuration block.
 #[derive(Debug, Clone, Default)]
@@ -46,14 +47,16 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: legacy::Client<Connector, Full<Bytes>>,
+    connector: Connector,
     inner: Arc<Inner>,
 }
 
+/// What is the same for all requests.
 #[derive(Debug)]
-struct Inner {
-    auth: Auth,
-    proxies: Arc<Rules>,
-    user_agent: Option<HeaderValue>,
+pub(crate) struct Inner {
+    pub(crate) auth: Auth,
+    pub(crate) proxies: Arc<Rules>,
+    pub(crate) user_agent: Option<HeaderValue>,
     follow_redirects: bool,
 }
 
@@ -70,7 +73,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(4)
-            .build(connector);
+            .build(connector.clone());
         let ClientOptions { user_agent } = options;
         let user_agent = (!user_agent.is_empty()).then(|| HeaderValue::from_str(&user_agent)).transpose();
         let user_agent = user_agent.map_err(|e| Error::new(ErrorKind::Config, format!("user agent: {e}")))?;
@@ -80,7 +83,13 @@ impl Client {
             user_agent,
             follow_redirects: config.follow_redirects,
         };
-        Ok(Self { pool, inner: Arc::new(inner) })
+        Ok(Self { pool, connector, inner: Arc::new(inner) })
+    }
+
+    /// For many GETs from one thread, over connections of its own.
+    #[must_use]
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(self.connector.clone(), Arc::clone(&self.inner))
     }
 
     /// Sends a request and reads the whole reply, whatever its status. A gzip body comes decompressed. Dropping the future
@@ -104,8 +113,9 @@ impl Client {
         let first = parts.uri.clone();
         for _ in 0..=MAX_REDIRECTS {
             let reply = self.once(&parts, &body, trusted(&first, &parts.uri), limits).await?;
-            let Some(target) = self.redirect(&parts.uri, &reply)? else { return Ok(reply) };
             let status = reply.status();
+            let location = reply.headers().get(LOCATION);
+            let Some(target) = self.inner.redirect(&parts.uri, status, location)? else { return Ok(reply) };
             let rewrite = match status {
                 StatusCode::SEE_OTHER => parts.method != Method::HEAD,
                 StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => parts.method == Method::POST,
@@ -174,12 +184,18 @@ impl Client {
         }
         Ok(Response::from_parts(head, body))
     }
+}
 
+impl Inner {
     /// Where a reply sends us, if it does and we follow.
-    fn redirect(&self, from: &Uri, reply: &Response<Bytes>) -> Result<Option<Uri>, Error> {
-        let is_redirect = matches!(reply.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        let location = reply.headers().get(LOCATION);
-        let (true, true, Some(location)) = (self.inner.follow_redirects, is_redirect, location) else {
+    pub(crate) fn redirect(
+        &self,
+        from: &Uri,
+        status: StatusCode,
+        location: Option<&HeaderValue>,
+    ) -> Result<Option<Uri>, Error> {
+        let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        let (true, true, Some(location)) = (self.follow_redirects, is_redirect, location) else {
             return Ok(None);
         };
         let wrong =
@@ -192,7 +208,7 @@ impl Client {
 }
 
 /// Whether credentials for `first` may go to `target`: the same host, and no step down from TLS.
-fn trusted(first: &Uri, target: &Uri) -> bool {
+pub(crate) fn trusted(first: &Uri, target: &Uri) -> bool {
     let same_host = match (first.host(), target.host()) {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
         _ => false,
@@ -200,7 +216,7 @@ fn trusted(first: &Uri, target: &Uri) -> bool {
     same_host && !(first.scheme_str() == Some("https") && target.scheme_str() != Some("https"))
 }
 
-fn userinfo(uri: &Uri) -> Option<(String, String)> {
+pub(crate) fn userinfo(uri: &Uri) -> Option<(String, String)> {
     let (info, _) = uri.authority()?.as_str().rsplit_once('@')?;
     let (name, password) = info.split_once(':').unwrap_or((info, ""));
     let decode = |s: &str| {
@@ -222,7 +238,7 @@ fn without_userinfo(uri: &Uri) -> Result<Uri, Error> {
 }
 
 /// The URL without a password.
-fn display_url(uri: &Uri) -> String {
+pub(crate) fn display_url(uri: &Uri) -> String {
     match Url::parse(&uri.to_string()) {
         Ok(mut url) if url.password().is_some() => {
             // Fails only for URLs that cannot have a password.

@@ -45,7 +45,8 @@ impl tower::Service<Uri> for Connector {
 }
 
 impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Stream, Error> {
+    /// Connects to where `uri` or its proxy lies.
+    pub(crate) async fn connect(&self, uri: &Uri) -> Result<Stream, Error> {
         let (scheme, host, port) = endpoint(uri)?;
         let proxy = self.proxies.proxy_for(scheme, host, port);
         let tcp = match proxy {
@@ -145,6 +146,26 @@ async fn tunnel(tcp: &mut TcpStream, proxy: &Proxy, host: &str, port: u16) -> Re
 pub(crate) enum Stream {
     Plain { tcp: TcpStream, proxied: bool },
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain { tcp, .. } => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Waits until there is something to read, be it the end.
+    pub(crate) async fn readable(&self) {
+        // An error is found by the read that follows.
+        let _ = self.tcp().readable().await;
+    }
+
+    /// Whether nothing came, not even the end, on a connection where nothing is expected.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.tcp().try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 impl Connection for Stream {

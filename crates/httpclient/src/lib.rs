@@ -6,11 +6,16 @@
 
 mod auth;
 mod body;
+mod chunked;
 mod client;
 mod connect;
 mod error;
+mod fetch;
 mod proxy;
+mod reply;
 mod tls;
 
 pub use client::{Client, ClientOptions, Limits};
 pub use error::{Error, ErrorKind};
+pub use fetch::{Fetched, Fetcher};
+pub use reply::Buffer;

@@ -34,6 +34,17 @@ impl LabelSet {
         builder.build()
     }
 
+    /// Builds a set from pairs, which are left sorted by name; empty values are left out. `None` where a name occurs twice, be it
+    /// with an empty value.
+    #[must_use]
+    pub fn from_unique(pairs: &mut [(&str, &str)]) -> Option<Self> {
+        pairs.sort_unstable_by_key(|(n, _)| *n);
+        if pairs.windows(2).any(|w| w[0].0 == w[1].0) {
+            return None;
+        }
+        Some(Self::pack(pairs.iter().copied().filter(|(_, v)| !v.is_empty())))
+    }
+
     /// The value of `name`, or `None` where the set has no such label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -387,7 +398,12 @@ mod tests {
                 prop_assert_eq!(set.get(n), Some(v.as_str()));
             }
             prop_assert_eq!(LabelSet::from_bytes(set.as_bytes()), Some(set.clone()));
-            prop_assert_eq!(set.to_builder().build(), set);
+            prop_assert_eq!(set.to_builder().build(), set.clone());
+            let mut pairs: Vec<_> = pairs.iter().rev().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            pairs.push(("absent in all others", ""));
+            prop_assert_eq!(LabelSet::from_unique(&mut pairs), Some(set));
+            pairs.push(("absent in all others", "x"));
+            prop_assert_eq!(LabelSet::from_unique(&mut pairs), None);
         }
 
         #[test]

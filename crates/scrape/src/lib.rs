@@ -2,8 +2,8 @@
 //!
 //! [`Manager`] keeps one pool per scrape config and one loop per target. A loop fetches a body, and the row path
 //! (`ingest`) turns it into one dense row of values by walking it against what the last body looked like; [`storage::RowAppender`]
-//! takes the row. Relabelling, target building, schedule and ingestion are synchronous and deterministic; only `task` and
-//! `manager` know sockets and clocks.
+//! takes the row. Relabelling, target building, schedule and ingestion are synchronous and deterministic; only `task`, `shards`
+//! and `manager` know sockets and clocks.
 
 pub mod ingest;
 mod lines;
@@ -13,6 +13,7 @@ mod pool;
 pub mod relabel;
 mod sample;
 mod schedule;
+mod shards;
 mod stats;
 mod target;
 mod task;

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::ingest::Sinks;
 use crate::metadata::MetricMetadata;
 use crate::pool::{Others, Pool, View};
+use crate::shards::Shards;
 use crate::stats::{StatsSnapshot, add};
 use crate::target::{DroppedTarget, TargetGroup, TargetStatus};
 use crate::task::Fetch;
@@ -39,6 +40,7 @@ pub struct Manager {
     options: ManagerOptions,
     pools: Mutex<Pools>,
     views: RwLock<BTreeMap<String, View>>,
+    shards: Arc<Shards>,
 }
 
 #[derive(Default)]
@@ -50,7 +52,7 @@ struct Pools {
 }
 
 impl Manager {
-    /// A manager without pools. Must be used within a tokio runtime.
+    /// A manager without pools; starts its threads. Must be used within a tokio runtime.
     #[must_use]
     pub fn new(
         rows: Arc<dyn RowAppender>,
@@ -58,7 +60,8 @@ impl Manager {
         options: ManagerOptions,
     ) -> Self {
         let sinks = Sinks { rows, samples, stats: Arc::default(), metadata: Arc::default() };
-        Self { sinks, options, pools: Mutex::default(), views: RwLock::default() }
+        let shards = Arc::new(Shards::start());
+        Self { sinks, options, pools: Mutex::default(), views: RwLock::default(), shards }
     }
 
     /// Brings the pools in line with a configuration: pools whose scrape config is unchanged go on undisturbed, changed ones
@@ -124,7 +127,7 @@ impl Manager {
                     Ok(client) => client,
                     Err(e) => return Err((known.map(Box::new), e)),
                 };
-                let fetch = Fetch::new(config, client);
+                let fetch = Fetch::new(config, &client, self.shards.len());
                 match known {
                     Some(mut pool) => {
                         add(&self.sinks.stats.pool_reloads, 1);
@@ -132,7 +135,10 @@ impl Manager {
                             .await;
                         return Ok(pool);
                     }
-                    None => Pool::new(self.sinks.clone(), config.clone(), fetch, seed),
+                    None => {
+                        let shards = Arc::clone(&self.shards);
+                        Pool::new(self.sinks.clone(), config.clone(), fetch, seed, shards)
+                    }
                 }
             }
         };

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::ingest::{Ingest, SampleSettings, Sinks};
 use crate::metadata::Families;
+use crate::shards::Shards;
 use crate::stats::add;
 use crate::target::{DroppedTarget, Target, TargetGroup, build};
 use crate::task::{Fetch, Order, run};
@@ -30,6 +31,7 @@ pub(crate) struct Pool {
     settings: Arc<SampleSettings>,
     fetch: Arc<Fetch>,
     seed: u64,
+    shards: Arc<Shards>,
     groups: BTreeMap<String, TargetGroup>,
     active: HashMap<LabelSet, Loop>,
     /// Loops of targets that are gone and may come back.
@@ -54,7 +56,13 @@ impl Loop {
 }
 
 impl Pool {
-    pub(crate) fn new(sinks: Sinks, config: ScrapeConfig, fetch: Fetch, seed: u64) -> Self {
+    pub(crate) fn new(
+        sinks: Sinks,
+        config: ScrapeConfig,
+        fetch: Fetch,
+        seed: u64,
+        shards: Arc<Shards>,
+    ) -> Self {
         let settings = Arc::new(SampleSettings::new(&config));
         Self {
             sinks,
@@ -62,6 +70,7 @@ impl Pool {
             settings,
             fetch: Arc::new(fetch),
             seed,
+            shards,
             groups: BTreeMap::new(),
             active: HashMap::new(),
             retiring: HashMap::new(),
@@ -158,6 +167,7 @@ impl Pool {
 
     fn start(&self, target: Arc<Target>, key: LabelSet, earlier: Option<Ingest>) -> Loop {
         let settings = Arc::clone(&self.settings);
+        let key_hash = key.upstream_hash();
         let ingest = match earlier {
             Some(mut ingest) => {
                 ingest.reconfigure(settings, target.labels.clone(), target.timeout);
@@ -167,8 +177,10 @@ impl Pool {
         };
         let families = ingest.families();
         let (orders, receiver) = watch::channel(Order::Run);
-        let task =
-            tokio::spawn(run(Arc::clone(&target), Arc::clone(&self.fetch), ingest, self.seed, receiver));
+        // By the group's key, so that a target keeps its thread when its settings change.
+        let shard = usize::try_from(key_hash % self.shards.len() as u64).unwrap_or(0);
+        let running = run(Arc::clone(&target), Arc::clone(&self.fetch), shard, ingest, self.seed, receiver);
+        let task = self.shards.handle(shard).spawn(running);
         Loop { target, families, orders, task }
     }
 

@@ -58,6 +58,9 @@ impl SampleSettings {
         series: &Series<'_>,
         target: &LabelSet,
     ) -> Result<Option<LabelSet>, SampleError> {
+        if let Some(labels) = self.plain_labels(series, target) {
+            return Ok(Some(labels));
+        }
         if let Some(name) = series.repeated_label() {
             return Err(SampleError::Invalid(format!(
                 "label name {} is not unique: invalid sample",
@@ -99,6 +102,24 @@ impl SampleSettings {
         }
         self.check(&labels)?;
         Ok(Some(labels))
+    }
+
+    /// The series to store where nothing has to be decided: no rule, no limit, no clash, no label twice. Most new series are so.
+    fn plain_labels(&self, series: &Series<'_>, target: &LabelSet) -> Option<LabelSet> {
+        let limits = self.label_limit | self.label_name_length_limit | self.label_value_length_limit;
+        if !self.metric_relabel_configs.is_empty() || limits > 0 || self.scheme != ValidationScheme::Utf8 {
+            return None;
+        }
+        let metric = series.name();
+        let exposed: Vec<_> = series.labels().collect();
+        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(1 + exposed.len() + target.len());
+        pairs.push((METRIC_NAME, &metric));
+        pairs.extend(exposed.iter().map(|(n, v)| (&**n, &**v)));
+        pairs.extend(target);
+        if metric.is_empty() || pairs.iter().any(|(n, _)| n.is_empty()) {
+            return None;
+        }
+        LabelSet::from_unique(&mut pairs)
     }
 
     fn check(&self, labels: &LabelSet) -> Result<(), SampleError> {

@@ -1,14 +1,13 @@
-//! One loop per target: wait for the slot, fetch, ingest, report.
+//! One loop per target: wait for the slot, fetch, ingest, report; all on the target's thread (`shards`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use config::{EscapingScheme, ScrapeConfig, ScrapeProtocol};
 use exposition::content::{self, Protocol};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{Method, Request};
-use httpclient::{Client, ErrorKind, Limits};
+use http::header::{ACCEPT, ACCEPT_ENCODING};
+use http::{HeaderMap, Request, Uri};
+use httpclient::{Buffer, Client, ErrorKind, Fetcher, Limits};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -16,6 +15,11 @@ use crate::ingest::{Fetched, Ingest};
 use crate::schedule::{Slots, offset};
 use crate::stats::add;
 use crate::target::{Health, Target};
+
+/// Bodies up to this take well below a millisecond when their lines are known…
+const MAX_KNOWN_BYTES: usize = 1 << 20;
+/// … and those up to this when they are not.
+const MAX_NEW_BYTES: usize = 32 << 10;
 
 /// What a loop is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,8 @@ pub(crate) enum Order {
 /// How targets of a pool are fetched.
 #[derive(Debug)]
 pub(crate) struct Fetch {
-    pub(crate) client: Client,
+    /// One per thread.
+    fetchers: Vec<Fetcher>,
     accept: String,
     accept_encoding: &'static str,
     fallback: Option<Protocol>,
@@ -43,7 +48,7 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) fn new(config: &ScrapeConfig, client: Client) -> Self {
+    pub(crate) fn new(config: &ScrapeConfig, client: &Client, shards: usize) -> Self {
         let protocols: Vec<_> = config.scrape_protocols.iter().map(|p| protocol(*p)).collect();
         let escaping = match config.metric_name_escaping_scheme {
             None | Some(EscapingScheme::AllowUtf8) => "allow-utf-8",
@@ -53,7 +58,7 @@ impl Fetch {
         };
         let protocols = if protocols.is_empty() { Protocol::DEFAULT.to_vec() } else { protocols };
         Self {
-            client,
+            fetchers: (0..shards).map(|_| client.fetcher()).collect(),
             accept: content::accept_header(&protocols, escaping),
             accept_encoding: if config.enable_compression { "gzip" } else { "identity" },
             fallback: config.fallback_scrape_protocol.map(protocol),
@@ -62,14 +67,9 @@ impl Fetch {
         }
     }
 
-    /// Fetches a target's body with the format it is in.
-    async fn fetch(&self, target: &Target) -> Result<(content::Decision, Bytes), FetchError> {
-        if let Some(error) = &*self.forced_error.lock() {
-            return Err(FetchError { error: error.clone(), body_size: 0 });
-        }
-        let failed = |error: String| FetchError { error, body_size: 0 };
+    /// What a target is asked at each scrape.
+    fn request(&self, target: &Target) -> Result<(Uri, HeaderMap), String> {
         let request = Request::builder()
-            .method(Method::GET)
             .uri(&target.url)
             .header(ACCEPT, &self.accept)
             .header(ACCEPT_ENCODING, self.accept_encoding)
@@ -77,22 +77,38 @@ impl Fetch {
                 "X-Prometheus-Scrape-Timeout-Seconds",
                 model::float::format_f(target.timeout.as_secs_f64()),
             )
-            .body(Bytes::new())
-            .map_err(|e| failed(format!("parse {}: {e}", model::float::go_quote(&target.url))))?;
+            .body(())
+            .map_err(|e| format!("parse {}: {e}", model::float::go_quote(&target.url)))?;
+        let (parts, ()) = request.into_parts();
+        Ok((parts.uri, parts.headers))
+    }
+
+    /// Fetches a target's body with the format it is in.
+    async fn fetch(
+        &self,
+        shard: usize,
+        request: &Result<(Uri, HeaderMap), String>,
+        timeout: Duration,
+    ) -> Result<(content::Decision, Buffer), FetchError> {
+        let failed = |error: String| FetchError { error, body_size: 0 };
+        if let Some(error) = &*self.forced_error.lock() {
+            return Err(failed(error.clone()));
+        }
+        let (uri, headers) = request.as_ref().map_err(|e| failed(e.clone()))?;
         // A body of exactly the limit is too large, as upstream.
         let max = (self.body_size_limit > 0).then(|| self.body_size_limit - 1);
-        let limits = Limits { timeout: target.timeout, max_body_bytes: max };
-        let reply = self.client.send(request, &limits).await.map_err(|e| FetchError {
+        let limits = Limits { timeout, max_body_bytes: max };
+        let reply = self.fetchers[shard].get(uri, headers, &limits).await.map_err(|e| FetchError {
             body_size: if e.kind() == ErrorKind::BodyTooLarge { -1 } else { 0 },
             error: e.to_string(),
         })?;
-        if reply.status() != http::StatusCode::OK {
-            return Err(failed(format!("server returned HTTP status {}", reply.status())));
+        if reply.status != http::StatusCode::OK {
+            return Err(failed(format!("server returned HTTP status {}", reply.status)));
         }
-        let content_type = reply.headers().get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+        let content_type = reply.content_type.as_ref().map_or(&b""[..], |v| v.as_bytes());
         let decision =
             content::decide(&String::from_utf8_lossy(content_type), self.fallback).map_err(failed)?;
-        Ok((decision, reply.into_body()))
+        Ok((decision, reply.buffer))
     }
 }
 
@@ -116,6 +132,7 @@ struct FetchError {
 pub(crate) async fn run(
     target: Arc<Target>,
     fetch: Arc<Fetch>,
+    shard: usize,
     mut ingest: Ingest,
     seed: u64,
     mut orders: watch::Receiver<Order>,
@@ -123,12 +140,13 @@ pub(crate) async fn run(
     let wait = offset(now_ns(), target.interval, target.hash(), seed);
     let mut order = sleep(wait, &mut orders).await;
     let mut slots = Slots::new(now_ns(), target.interval);
+    let request = fetch.request(&target);
     let mut scraped = false;
     while order == Order::Run {
         let ts = slots.timestamp_ms(now_ns());
         let begin = Instant::now();
         let fetched = tokio::select! {
-            fetched = fetch.fetch(&target) => fetched,
+            fetched = fetch.fetch(shard, &request, target.timeout) => fetched,
             changed = change(&mut orders) => {
                 order = changed;
                 break;
@@ -144,14 +162,15 @@ pub(crate) async fn run(
     ingest
 }
 
-/// Gives a scrape to the store on a thread that may block, and notes how it went.
+/// Gives a scrape to the store, and notes how it went. What takes longer than the usual scrape is done on a thread of its own, so
+/// that no other target of this one has to wait.
 async fn store(
     target: &Arc<Target>,
     fetch: &Arc<Fetch>,
     mut ingest: Ingest,
     ts: i64,
     begin: Instant,
-    fetched: Result<(content::Decision, Bytes), FetchError>,
+    fetched: Result<(content::Decision, Buffer), FetchError>,
 ) -> Ingest {
     if let Ok((content::Decision { warning: Some(warning), .. }, _)) = &fetched {
         tracing::debug!(target = %target.url, scrape_pool = %target.pool, warning, "content type");
@@ -160,18 +179,29 @@ async fn store(
         add(&ingest.stats().exceeded_body_size_limit, 1);
     }
     let forced = fetch.forced_error.lock().is_some();
-    let work = tokio::task::spawn_blocking(move || {
-        let fetched = match &fetched {
-            Ok((decision, bytes)) => Fetched::Body { format: decision.format, bytes },
-            Err(e) => Fetched::Failed { error: &e.error, body_size: e.body_size },
+    let size = fetched.as_ref().map_or(0, |(_, buffer)| buffer.body().len());
+    let usual = if ingest.is_quick() { MAX_KNOWN_BYTES } else { MAX_NEW_BYTES };
+    let work = move || {
+        let summary = match &fetched {
+            Ok((decision, buffer)) => {
+                let body = Fetched::Body { format: decision.format, bytes: buffer.body() };
+                ingest.scrape(ts, body, || begin.elapsed())
+            }
+            Err(e) => {
+                let failed = Fetched::Failed { error: &e.error, body_size: e.body_size };
+                ingest.scrape(ts, failed, || begin.elapsed())
+            }
         };
-        let summary = ingest.scrape(ts, fetched, || begin.elapsed());
-        (ingest, summary)
-    });
-    let (ingest, summary) = match work.await {
+        (ingest, summary, fetched.ok().map(|(_, buffer)| buffer))
+    };
+    let done = if size <= usual { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
+    let (ingest, summary, buffer) = match done {
         Ok(done) => done,
         Err(e) => std::panic::resume_unwind(e.into_panic()),
     };
+    if let Some(buffer) = buffer {
+        buffer.recycle();
+    }
     let error = summary.error.unwrap_or_default();
     if !error.is_empty() && !forced {
         tracing::debug!(target = %target.url, scrape_pool = %target.pool, error, "scrape failed");

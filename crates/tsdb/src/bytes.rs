@@ -23,6 +23,12 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// What is left to read.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     #[inline]
     pub(crate) fn u8(&mut self) -> Option<u8> {
         let (&b, rest) = self.rest.split_first()?;

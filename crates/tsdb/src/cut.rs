@@ -17,7 +17,7 @@ use crate::bytes::put_varint;
 use crate::chunkfile::{Batch, Item};
 use crate::definitions::GroupDefinition;
 use crate::group::Group;
-use crate::record::kind;
+use crate::record::{self, kind};
 use crate::segment::Segment;
 use crate::store::count;
 use crate::{Store, checkpoint};
@@ -95,7 +95,7 @@ impl Store {
         for group in &groups {
             let mut state = group.state.write();
             if !state.raw.is_empty() && state.raw_segment < number {
-                state.compress(group.id, self.options.limits());
+                state.compress(group.id);
             }
         }
         self.keep_pieces(&groups, 0)?;
@@ -110,6 +110,11 @@ impl Store {
             })?;
             write_groups(&mut writer, &groups)?;
             self.write_loose(&mut writer)?;
+            for (&series, ranges) in &*self.state.get().deleted {
+                for &range in ranges {
+                    writer.frame(kind::DELETE, |out| record::fill_delete(out, &[series], range))?;
+                }
+            }
             writer.frame(kind::END, |out| {
                 put_varint(out, u64::from(next_series));
                 put_varint(out, u64::from(next_group));

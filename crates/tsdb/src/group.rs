@@ -61,10 +61,13 @@ pub(crate) struct RawRows {
     pub(crate) ts: Vec<i64>,
     ends: Vec<usize>,
     values: Vec<f64>,
+    /// How many rows there mostly are before they are compressed.
+    expected_rows: usize,
 }
 
 impl RawRows {
     fn push(&mut self, ts: i64, row: &[f64], expected_rows: usize) {
+        self.expected_rows = expected_rows;
         if self.values.capacity() == 0 {
             self.values.reserve_exact(row.len() * expected_rows);
         }
@@ -109,28 +112,14 @@ impl RawRows {
         self.values.clear();
     }
 
-    /// Gives back what more rows than usual took.
-    fn shrink(&mut self, expected_rows: usize) {
-        let width = self.values.len() / self.ts.len().max(1);
+    /// Forgets the rows, and gives back what more of them than usual took.
+    fn shrink(&mut self) {
+        let usual = self.values.len() / self.ts.len().max(1) * self.expected_rows;
         self.clear();
-        if self.values.capacity() > width * expected_rows * 3 / 2 {
+        if self.values.capacity() > usual * 3 / 2 {
             self.values = vec![];
         }
     }
-}
-
-/// When raw rows become a piece.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
-    /// Rows of a piece.
-    pub(crate) raw_rows: usize,
-    /// The span of blocks in milliseconds, above 0: no piece and no segment has rows on both sides of a multiple of it.
-    pub(crate) span_ms: i64,
-}
-
-/// The window of a block of `span_ms` that a timestamp is in.
-pub(crate) fn window(ts: i64, span_ms: i64) -> i64 {
-    ts.div_euclid(span_ms.max(1))
 }
 
 impl Group {
@@ -141,25 +130,22 @@ impl Group {
 
 impl State {
     /// Takes a row that the log has in its segment `segment`.
-    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], segment: u32, limits: Limits) {
-        if self.raw.ts.first().is_some_and(|&first| window(first, limits.span_ms) != window(ts, limits.span_ms)) {
-            self.compress(id, limits);
-        }
-        self.push_raw(ts, row, segment, limits);
-        if self.raw.ts.len() >= limits.raw_rows {
-            self.compress(id, limits);
+    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
+        self.push_raw(ts, row, segment, raw_rows);
+        if self.raw.ts.len() >= raw_rows {
+            self.compress(id);
         }
     }
 
     /// As [`State::push`], but leaves it to the next one to make pieces of many rows: a start that is short of time
     /// comes here.
-    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32, limits: Limits) {
+    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
         if self.raw.is_empty() {
             self.raw_segment = segment;
         }
         self.last_ts = Some(ts);
         self.last = vec![];
-        self.raw.push(ts, row, limits.raw_rows);
+        self.raw.push(ts, row, raw_rows);
     }
 
     /// The row of `last_ts`, which the log's next is written against.
@@ -167,26 +153,24 @@ impl State {
         self.raw.ts.len().checked_sub(1).map_or(&self.last, |i| self.raw.row(i))
     }
 
-    /// Turns the raw rows into a piece; into more where they are of several windows.
-    pub(crate) fn compress(&mut self, id: u32, limits: Limits) {
+    /// Turns the raw rows into a piece; into more where they are many.
+    pub(crate) fn compress(&mut self, id: u32) {
         let raw = &self.raw;
         if raw.is_empty() {
             return;
         }
         let mut start = 0;
-        for rows in raw.ts.chunk_by(|a, b| window(*a, limits.span_ms) == window(*b, limits.span_ms)) {
-            for ts in rows.chunks(MAX_CHUNK_ROWS) {
-                let of = start..start + ts.len();
-                let width = u32::try_from(raw.width(of.clone())).expect("slots are u32");
-                let (meta, body) = BUILDER.with_borrow_mut(|b| {
-                    b.build(id, ts, width, |first, count, out, _| raw.columns(of.clone(), first, count, out))
-                });
-                self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
-                start = of.end;
-            }
+        for ts in raw.ts.chunks(MAX_CHUNK_ROWS) {
+            let of = start..start + ts.len();
+            start = of.end;
+            let width = u32::try_from(raw.width(of.clone())).expect("slots are u32");
+            let (meta, body) = BUILDER.with_borrow_mut(|b| {
+                b.build(id, ts, width, |first, count, out, _| raw.columns(of.clone(), first, count, out))
+            });
+            self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
         }
         self.last = self.last_row().to_vec();
-        self.raw.shrink(limits.raw_rows);
+        self.raw.shrink();
     }
 
     /// Slots that the last row has no sample for.
@@ -221,21 +205,18 @@ impl State {
     }
 }
 
-/// How many of the first pieces make up a segment: `seal_samples` rows, or fewer where the next piece is of another window.
-/// `None` while `more` rows may come to fill it.
-pub(crate) fn joinable(pieces: &[Segment], seal_samples: usize, span_ms: i64, more: bool) -> Option<usize> {
-    let first = window(pieces.first()?.meta.mint, span_ms);
+/// How many of the first pieces make up a segment of `seal_samples` rows; `None` while `more` may come to fill it.
+pub(crate) fn joinable(pieces: &[Segment], seal_samples: usize, more: bool) -> Option<usize> {
     let (mut take, mut rows) = (0, 0);
     for piece in pieces {
         let n = piece.meta.rows as usize;
-        let full = rows >= seal_samples || rows + n > MAX_CHUNK_ROWS;
-        if take > 0 && (full || window(piece.meta.mint, span_ms) != first) {
+        if take > 0 && (rows >= seal_samples || rows + n > MAX_CHUNK_ROWS) {
             return Some(take);
         }
         rows += n;
         take += 1;
     }
-    (!more || rows >= seal_samples).then_some(take)
+    (take > 0 && (!more || rows >= seal_samples)).then_some(take)
 }
 
 /// Joins pieces of a group ([`joinable`] says which) into one segment. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.

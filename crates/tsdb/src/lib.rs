@@ -11,14 +11,22 @@
 //!
 //! There are no time-partitioned blocks yet: chunk files of two hours stand in for them.
 
+mod admin;
+#[doc(hidden)]
+pub mod bench;
+#[allow(dead_code, reason = "the flush and the read path that call it are being written")]
+mod block;
 mod bytes;
 mod checkpoint;
 mod chunkfile;
 mod codec;
+mod compact;
 mod cut;
 mod definitions;
 mod dir;
 mod disk;
+mod flush;
+mod foreign;
 mod group;
 mod index;
 mod log;
@@ -33,6 +41,7 @@ mod row;
 mod rows;
 mod samples;
 mod segment;
+mod state;
 mod status;
 mod store;
 

@@ -3,6 +3,7 @@
 //! Each series keeps its newest samples as they are, then in small compressed chunks in memory, then in chunk files.
 
 use hashbrown::HashMap;
+use roaring::RoaringBitmap;
 use storage::is_absent;
 
 use crate::MAX_CHUNK_ROWS;
@@ -181,6 +182,10 @@ impl LooseSeries {
     }
 }
 
+/// What was there at a time: see [`Loose::drop_before`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(());
+
 /// All loose series by reference.
 #[derive(Debug, Default)]
 pub(crate) struct Loose {
@@ -191,5 +196,47 @@ pub(crate) struct Loose {
 impl Loose {
     pub(crate) fn push(&mut self, series: u32, ts: i64, value: f64) {
         self.series.entry(series).or_default().push(ts, value, &mut self.codec);
+    }
+    /// The time of a series' newest sample.
+    pub(crate) fn newest(&self, series: u32) -> Option<i64> {
+        self.series.get(&series)?.last.map(|(ts, _)| ts)
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(())
+    }
+
+    /// Bounds of what lies before `t`: raw samples, pieces, chunks in files.
+    pub(crate) fn bounds_before(&self, t: i64) -> Vec<(i64, i64)> {
+        let mut bounds = vec![];
+        for series in self.series.values() {
+            let chunks = series.sealed.iter().map(|(_, c)| c).chain(&series.pieces).map(|c| (c.mint, c.maxt));
+            let raw = series.ts.first().copied().zip(series.ts.last().copied());
+            bounds.extend(chunks.chain(raw).filter(|b| b.0 < t).map(|b| (b.0, b.1.min(t - 1))));
+        }
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds
+    }
+
+    /// Drops samples before `t`, a multiple of the blocks' span, that were there at the mark.
+    pub(crate) fn drop_before(&mut self, t: i64, _mark: Mark) {
+        for series in self.series.values_mut() {
+            series.sealed.retain(|(_, c)| c.maxt >= t);
+            series.pieces.retain(|c| c.maxt >= t);
+            let n = series.ts.partition_point(|&ts| ts < t);
+            series.ts.drain(..n);
+            series.values.drain(..n);
+        }
+    }
+
+    /// Drops series without samples.
+    pub(crate) fn retain_nonempty(&mut self) {
+        self.series.retain(|_, series| series.bounds().is_some());
+    }
+
+    /// Forgets series that leave the index.
+    pub(crate) fn forget(&mut self, series: &RoaringBitmap) {
+        self.series.retain(|id, _| !series.contains(*id));
     }
 }

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::TimestampMs;
-use roaring::RoaringBitmap;
 use storage::{Error, ErrorKind};
 
 use crate::bytes::put_varint;
 use crate::chunkfile::{Batch, Item};
 use crate::cut::Cut;
-use crate::group::{Group, LOST, join, joinable};
+use crate::group::{Group, join, joinable};
 use crate::loose::{LooseChunk, LooseCodec};
 use crate::record::kind;
 use crate::store::count;
 use crate::{Store, checkpoint};
 
+/// Samples after which maintenance is due.
+const SAMPLES_PER_MAINTENANCE: u64 = 4_000_000;
 /// Loose chunks per item of a chunk file.
 const LOOSE_PER_ITEM: usize = 4096;
 
@@ -37,7 +38,8 @@ impl Store {
     /// log, and reading and appending go on.
     pub fn maintain(&self, now_ms: TimestampMs) -> Result<(), Error> {
         let _one = self.maintenance.lock();
-        // Retention first: it may make the space that the rest needs.
+        self.maintained_at.store(self.counters.samples.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Retention first: it may make the space that the rest needs. Blocks are dropped by [`Store::compact`].
         if let Some(retention) = self.options.retention_ms {
             self.drop_before(now_ms.saturating_sub(retention));
         }
@@ -47,9 +49,20 @@ impl Store {
             self.checkpoint_due.store(true, Ordering::Relaxed);
         }
         self.seal()?;
+        while let Some(until) = self.flush_due() {
+            self.flush(until)?;
+        }
         let due = self.checkpoint_due.load(Ordering::Relaxed);
         self.cut_log(if due { Cut::All } else { Cut::Spare })?;
         self.sync()
+    }
+
+    /// Whether so much came in since the last [`Store::maintain`] that the next one should not wait: what is not sealed yet
+    /// takes memory.
+    #[must_use]
+    pub fn maintenance_due(&self) -> bool {
+        let samples = self.counters.samples.load(Ordering::Relaxed);
+        samples.saturating_sub(self.maintained_at.load(Ordering::Relaxed)) >= SAMPLES_PER_MAINTENANCE
     }
 
     /// A clean end: a checkpoint of all that is in memory, so that the next start has nothing to replay. The store can
@@ -85,7 +98,7 @@ impl Store {
         let mut rest = &pieces[..];
         let mut damaged = 0;
         // A group that is closed gets no more rows to wait for.
-        while let Some(taken) = joinable(rest, seal_samples, self.options.block_span_ms, open) {
+        while let Some(taken) = joinable(rest, seal_samples, open) {
             let (body, meta) = join(group.id, &rest[..taken], &mut damaged);
             batch.group(&meta, &body);
             joined.push(Joined { group: Arc::clone(group), pieces: taken });
@@ -221,32 +234,12 @@ impl Store {
             return;
         }
         tracing::info!(files = removed.len(), "chunk files past retention removed");
-        let _definitions = self.definitions.lock();
-        let groups: Vec<Arc<Group>> = self.groups.read().by_id.values().cloned().collect();
-        let mut candidates = RoaringBitmap::new();
-        for group in groups {
-            let mut state = group.state.write();
-            state.sealed.retain(|(file, _)| !removed.contains(file));
-            if !state.open && state.is_empty() {
-                candidates.extend(state.slots.iter().copied().filter(|&s| s != LOST));
-                let slots = std::mem::take(&mut state.slots);
-                drop(state);
-                self.groups.write().remove(&group);
-                let mut index = self.index.write();
-                slots.iter().for_each(|&s| index.remove_locations(s, group.id));
-            }
+        for group in self.groups.read().by_id.values() {
+            group.state.write().sealed.retain(|(file, _)| !removed.contains(file));
         }
-        let mut loose = self.loose.write();
-        loose.series.retain(|&id, series| {
+        for series in self.loose.write().series.values_mut() {
             series.sealed.retain(|(file, _)| !removed.contains(file));
-            let keep = series.bounds().is_some();
-            if !keep {
-                candidates.insert(id);
-            }
-            keep
-        });
-        let mut index = self.index.write();
-        candidates.retain(|s| index.locations(s).next().is_none() && !loose.series.contains_key(&s));
-        index.remove_many(&candidates);
+        }
+        self.forget_empty();
     }
 }

@@ -8,6 +8,7 @@
 //!  4 close  := group varint
 //!  5 row    := group varint, ts zigzag, full u8 (1: against nothing; 0: against the group's row before), row
 //!  6 samples:= count varint, count * (ref varint, ts zigzag from the one before, bits u64)
+//! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
 //! 18 groups := count varint, count * (group varint, flags u8, [newest row i64], [sealed until i64])
 //! 20 loose  := ref varint, last ts i64, last bits u64, count varint, [mint i64, loose chunk]
 //! 21 end    := next ref varint, next group varint
@@ -25,6 +26,8 @@
 //! ```
 
 use model::LabelSet;
+use roaring::RoaringBitmap;
+use storage::TimeRange;
 
 use crate::bytes::{Reader, put_bytes, put_varint, put_zigzag};
 
@@ -40,6 +43,7 @@ pub(crate) mod kind {
     pub(crate) const CLOSE: u8 = 4;
     pub(crate) const ROW: u8 = 5;
     pub(crate) const SAMPLES: u8 = 6;
+    pub(crate) const DELETE: u8 = 12;
     pub(crate) const GROUPS: u8 = 18;
     pub(crate) const LOOSE: u8 = 20;
     pub(crate) const END: u8 = 21;
@@ -168,6 +172,19 @@ pub(crate) fn put_samples(out: &mut Vec<u8>, samples: &[(u32, i64, f64)]) {
     });
 }
 
+/// `range` of these series is deleted.
+pub(crate) fn put_delete(out: &mut Vec<u8>, series: &RoaringBitmap, range: TimeRange) {
+    let series: Vec<u32> = series.iter().collect();
+    frame(out, kind::DELETE, |out| fill_delete(out, &series, range));
+}
+
+pub(crate) fn fill_delete(out: &mut Vec<u8>, series: &[u32], range: TimeRange) {
+    put_zigzag(out, range.mint);
+    put_zigzag(out, range.maxt);
+    put_varint(out, series.len() as u64);
+    series.iter().for_each(|&s| put_varint(out, u64::from(s)));
+}
+
 /// A record of the log, its lists still to be read.
 #[derive(Debug)]
 pub(crate) enum Record<'a> {
@@ -175,8 +192,9 @@ pub(crate) enum Record<'a> {
     Open(u32, LabelSet),
     Slots { group: u32, first: u32, series: Vec<u32> },
     Close(u32),
-    Row { group: u32, ts: i64, full: bool, row: Reader<'a> },
+    Row { ts: i64, full: bool, row: Reader<'a> },
     Samples(Vec<(u32, i64, f64)>),
+    Delete(TimeRange, Vec<u32>),
 }
 
 /// Reads a log record; `None` when the payload is not of its type's shape.
@@ -195,7 +213,11 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
             Record::Slots { group, first, series: (0..n).map(|_| r.varint32()).collect::<Option<_>>()? }
         }
         kind::CLOSE => Record::Close(r.varint32()?),
-        kind::ROW => Record::Row { group: r.varint32()?, ts: r.zigzag()?, full: r.u8()? == 1, row: r },
+        kind::ROW => {
+            // The group was looked at before.
+            r.varint32()?;
+            Record::Row { ts: r.zigzag()?, full: r.u8()? == 1, row: r }
+        }
         kind::SAMPLES => {
             let n = r.count()?;
             let mut last = 0_i64;
@@ -205,6 +227,11 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
                 Some((series, last, f64::from_bits(r.u64()?)))
             });
             Record::Samples(samples.collect::<Option<_>>()?)
+        }
+        kind::DELETE => {
+            let range = TimeRange { mint: r.zigzag()?, maxt: r.zigzag()? };
+            let n = r.count()?;
+            Record::Delete(range, (0..n).map(|_| r.varint32()).collect::<Option<_>>()?)
         }
         _ => return None,
     })

@@ -8,26 +8,29 @@ mod replay;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
 use parking_lot::{Mutex, RwLock};
-use storage::Error;
+use storage::{Error, TimeRange};
 
+use crate::block::Blocks;
 use crate::bytes::Reader;
 use crate::checkpoint::{self, Checkpoint};
 use crate::definitions;
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
-use crate::group::{Group, LOST, Limits};
+use crate::foreign;
+use crate::group::{Group, LOST};
 use crate::index::{Index, MAX_GROUP};
 use crate::log::Log;
 use crate::loose::{Loose, LooseCodec, LooseSeries};
 use crate::mmap::Blob;
-use crate::record::kind;
+use crate::record::{self, kind};
 use crate::segment::Segment;
+use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
 
@@ -35,9 +38,17 @@ use crate::{Store, StoreOptions};
 pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Result<Store, Error> {
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
-    options.block_span_ms = options.block_span_ms.max(1);
     let dir = Dir::open(path)?;
-    let mut state = Recovery::default();
+    if let Err(e) = foreign::copy_log(&dir.root, &dir.blocks, &options, &faults) {
+        // Its blocks can be read all the same.
+        tracing::error!(error = %e, "log of Prometheus in this directory could not be copied");
+    }
+    let (blocks, damaged_blocks) = Blocks::open(&dir.blocks, &faults)?;
+    // Rows before this are in blocks. (Loose samples that are, too, are told by their times when they are read.)
+    let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
+    let (foreign, damaged_foreign) = foreign::open(&dir.root)?;
+    let damaged_blocks = damaged_blocks + damaged_foreign;
+    let mut state = Recovery { rows_from, damaged: damaged_blocks, ..Recovery::default() };
     let (chunks, opened) =
         ChunkFiles::open(&dir.chunks, options.chunk_file_bytes, options.chunk_file_span_ms, &faults)?;
     for file in opened {
@@ -62,7 +73,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     }
     state.adopt_pieces();
     let first = checkpoint.map_or(0, |c| c.log_number);
-    let (older, next) = state.replay_log(&dir, first, options.limits())?;
+    let (older, next) = state.replay_log(&dir, first, options.raw_rows)?;
     state.settle();
 
     let log = Log::open(&dir.log, options.segment_bytes, older, next, &faults)?;
@@ -72,7 +83,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.replayed_records, state.records);
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
-    let Recovery { index, groups, loose, codec, definitions, damaged, .. } = state;
+    let Recovery { index, groups, loose, codec, definitions, damaged, deleted, .. } = state;
+    let read_state = ReadState { blocks: blocks.all(), foreign, rows_from, deleted: Arc::new(deleted) };
     let mut all = Groups::default();
     let mut groups: Vec<(u32, Group)> = groups.into_iter().collect();
     // Of several groups with one key the newest is the one to open.
@@ -86,6 +98,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         dir,
         faults,
         maintenance: Mutex::default(),
+        compaction: Mutex::default(),
+        blocks,
+        state: Current::new(read_state),
+        rows_before: AtomicI64::new(rows_from),
         definitions: Mutex::new(definitions),
         groups: RwLock::new(all),
         loose: RwLock::new(Loose { series: loose, codec }),
@@ -96,6 +112,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         definitions_file: Mutex::new(definitions_file),
         counters,
         last_sync_ms: AtomicI64::new(now),
+        maintained_at: AtomicU64::new(0),
         checkpoint_due: AtomicBool::new(damaged > 0),
     })
 }
@@ -103,6 +120,9 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
 /// What is known so far.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
+    /// Rows before this are in blocks.
+    rows_from: i64,
+    deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
     loose: HashMap<u32, LooseSeries, foldhash::fast::RandomState>,
@@ -131,6 +151,7 @@ const PIECE_FILE_BYTES: u64 = 4 << 20;
 impl Recovery {
     fn adopt(&mut self, file: u32, item: Item) {
         match item {
+            Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
             Item::Loose(chunks) => {
                 for (series, chunk) in chunks {
@@ -178,7 +199,7 @@ impl Recovery {
         let loaded = definitions::load::load(&dir.root, self.definitions_file, faults)?;
         self.index = loaded.index;
         self.damaged += loaded.damaged;
-        self.definitions.next_series = loaded.next_series;
+        self.definitions.next_series = self.definitions.next_series.max(loaded.next_series);
         for group in loaded.groups {
             self.group(group.id, &group.key).state.get_mut().slots = group.slots;
         }
@@ -191,6 +212,8 @@ impl Recovery {
             let read = match *kind {
                 kind::GROUPS => self.load_groups(&mut r),
                 kind::LOOSE => self.load_loose(&mut r),
+                kind::DELETE => record::parse(*kind, &checkpoint.map[range.clone()])
+                    .and_then(|r| self.apply(r)),
                 kind::END => self.load_end(&mut r),
                 kind::STATE => Some(()),
                 _ => None,
@@ -214,6 +237,9 @@ impl Recovery {
             let sealed = if flags & 2 == 0 { None } else { Some(r.i64()?) };
             if let Some(newest) = newest {
                 self.newest.insert(id, newest);
+            }
+            if id < MAX_GROUP {
+                self.definitions.next_group = self.definitions.next_group.max(id + 1);
             }
             // A group that is not known here was lost with its definition, which is counted there.
             if let Some(group) = self.groups.get_mut(&id) {
@@ -251,7 +277,9 @@ impl Recovery {
             };
             let state = group.state.get_mut();
             let before = state.pieces.last().map(|p| p.meta.maxt).max(state.sealed_maxt());
-            if before.is_none_or(|b| b < segment.meta.mint) {
+            if segment.meta.maxt < self.rows_from {
+                state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
+            } else if before.is_none_or(|b| b < segment.meta.mint) {
                 state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
                 state.pieces.push(segment);
             } else if before.is_some_and(|b| b < segment.meta.maxt) {
@@ -308,6 +336,13 @@ impl Recovery {
                 self.definitions.next_group = self.definitions.next_group.max(id + 1);
             }
         }
+        let index = &self.index;
+        self.deleted.retain(|&s, _| index.contains(s));
+        for ranges in self.deleted.values_mut() {
+            // The checkpoint and the log after it may both tell of one.
+            ranges.sort_unstable_by_key(|r| (r.mint, r.maxt));
+            ranges.dedup();
+        }
         let (index, before) = (&self.index, self.loose.len());
         self.loose.retain(|&s, _| index.contains(s));
         let lost = before - self.loose.len();
@@ -336,12 +371,6 @@ impl Recovery {
         }
         self.definitions.next_series = self.definitions.next_series.max(self.index.next_series());
         self.loose.iter_mut().for_each(|(_, s)| s.sealed.sort_by_key(|(_, c)| c.mint));
-    }
-}
-
-impl StoreOptions {
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { raw_rows: self.raw_rows, span_ms: self.block_span_ms }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use model::{LabelSet, TimestampMs};
@@ -97,7 +98,8 @@ impl RowAppender for Store {
         if !state.open {
             return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
         }
-        match state.last_ts {
+        let last_ts = state.last_ts.max(self.rows_before.load(Ordering::SeqCst).checked_sub(1));
+        match last_ts {
             Some(last) if ts < last => {
                 count(&self.counters.out_of_order, row.len() as u64);
                 return Err(Error::new(
@@ -139,7 +141,7 @@ impl RowAppender for Store {
             Ok(())
         })?;
         let segment = state.log_segment;
-        state.push(group.id, ts, row, segment, self.options.limits());
+        state.push(group.id, ts, row, segment, self.options.raw_rows);
         drop(state);
         count(&self.counters.samples, row.len() as u64);
         self.after_write()
@@ -154,7 +156,7 @@ impl RowAppender for Store {
         }
         state.open = false;
         state.dead_slots = state.count_dead();
-        state.compress(group.id, self.options.limits());
+        state.compress(group.id);
         state.last = vec![];
         // The next row, if ever, has to be written against nothing.
         state.log_segment = 0;

@@ -154,6 +154,19 @@ pub(crate) struct Verified {
     block: Option<usize>,
     /// The slot read last, and where its chunk starts in its block.
     at: (u32, usize),
+    damaged: bool,
+}
+
+impl Verified {
+    /// Notes that a column could not be read.
+    pub(crate) fn mark_damage(&mut self) {
+        self.damaged = true;
+    }
+
+    /// Whether there was such a note; takes it back.
+    pub(crate) fn take_damage(&mut self) -> bool {
+        std::mem::take(&mut self.damaged)
+    }
 }
 
 impl ColumnReader {

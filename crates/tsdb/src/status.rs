@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use storage::{Cardinality, HeadStats, NameCount, StoreStatus, TimeRange};
 
 use crate::Store;
+use crate::foreign;
 use crate::group::Group;
 
 impl Store {
@@ -15,22 +16,31 @@ impl Store {
 
     /// Oldest and newest sample.
     pub(crate) fn bounds(&self) -> Option<TimeRange> {
+        let blocks = self.state.get();
+        let of_blocks = blocks.blocks.iter().map(|b| (b.meta().mint, b.meta().maxt));
+        let of_foreign = blocks.foreign.iter().map(|b| foreign::range_of(b)).map(|r| (r.mint, r.maxt));
+        let of_head = self.head_bounds().map(|r| (r.mint, r.maxt));
+        of_head.into_iter().chain(of_blocks).chain(of_foreign).fold(None, wider)
+    }
+
+    /// Those of the head.
+    pub(crate) fn head_bounds(&self) -> Option<TimeRange> {
         let groups = self.all_groups();
         let of_groups = groups.iter().filter_map(|g| g.state.read().bounds());
         let loose = self.loose.read();
         let of_loose = loose.series.values().filter_map(crate::loose::LooseSeries::bounds);
-        of_groups.chain(of_loose).fold(None, |all: Option<TimeRange>, (mint, maxt)| {
-            Some(all.map_or(TimeRange { mint, maxt }, |a| TimeRange {
-                mint: a.mint.min(mint),
-                maxt: a.maxt.max(maxt),
-            }))
-        })
+        of_groups.chain(of_loose).fold(None, wider)
     }
+}
+
+fn wider(all: Option<TimeRange>, (mint, maxt): (i64, i64)) -> Option<TimeRange> {
+    let (mint, maxt) = all.map_or((mint, maxt), |a| (a.mint.min(mint), a.maxt.max(maxt)));
+    Some(TimeRange { mint, maxt })
 }
 
 impl StoreStatus for Store {
     fn head_stats(&self) -> HeadStats {
-        let range = self.bounds();
+        let range = self.head_bounds();
         let of_groups: u64 = self.all_groups().iter().map(|g| g.state.read().chunks()).sum();
         let of_loose: u64 = {
             let loose = self.loose.read();

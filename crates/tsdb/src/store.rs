@@ -1,6 +1,6 @@
 //! The store itself: what it holds, its locks, and the write side.
 //!
-//! A lock is taken only while holding locks named before it here: `maintenance`, `definitions`, then one of `groups` (never
+//! A lock is taken only while holding locks named before it here: `compaction`, `maintenance`, `definitions`, then one of `groups` (never
 //! held while another lock is taken, but for `definitions`' holders), one group's `state` or `loose`, then one of `log`,
 //! `index`, `chunks`, `pieces`, `definitions_file`
 //! (which takes `index` and groups' states while it is held: only maintenance takes it). Who defines series or opens and closes groups holds `definitions` from the log's write to the last
@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use storage::{Error, ErrorKind, GroupId};
 
 use crate::StoreOptions;
+use crate::block::Blocks;
 use crate::chunkfile::ChunkFiles;
 use crate::dir::Dir;
 use crate::disk::Faults;
@@ -25,6 +26,7 @@ use crate::index::Index;
 use crate::log::Log;
 use crate::loose::Loose;
 use crate::record;
+use crate::state::Current;
 
 /// Series per record of definitions.
 const SERIES_PER_RECORD: usize = 4096;
@@ -36,6 +38,7 @@ pub struct Store {
     pub(crate) dir: Dir,
     pub(crate) faults: Faults,
     pub(crate) maintenance: Mutex<()>,
+    pub(crate) compaction: Mutex<()>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) groups: RwLock<Groups>,
     pub(crate) loose: RwLock<Loose>,
@@ -47,7 +50,13 @@ pub struct Store {
     /// Written by who holds `maintenance`.
     pub(crate) definitions_file: Mutex<crate::definitions::Definitions>,
     pub(crate) counters: Counters,
+    pub(crate) blocks: Blocks,
+    pub(crate) state: Current,
+    /// Rows before this are not taken as rows any more; never before the state's `rows_from`.
+    pub(crate) rows_before: AtomicI64,
     pub(crate) last_sync_ms: AtomicI64,
+    /// Samples appended when maintenance began last.
+    pub(crate) maintained_at: AtomicU64,
     /// A checkpoint is due whatever the log's length: something was damaged, or an fsync failed.
     pub(crate) checkpoint_due: AtomicBool,
 }
@@ -91,6 +100,11 @@ pub(crate) struct Counters {
     pub(crate) fsync_failures: AtomicU64,
     pub(crate) torn_bytes: AtomicU64,
     pub(crate) replayed_records: AtomicU64,
+    pub(crate) series_removed: AtomicU64,
+    pub(crate) blocks_written: AtomicU64,
+    pub(crate) merges: AtomicU64,
+    pub(crate) time_retentions: AtomicU64,
+    pub(crate) size_retentions: AtomicU64,
 }
 
 pub(crate) fn count(counter: &AtomicU64, n: u64) {
@@ -129,6 +143,20 @@ pub struct Stats {
     pub replayed_records: u64,
     /// Bytes of memory the index takes, about.
     pub index_bytes: u64,
+    /// Series that left the head since start.
+    pub series_removed: u64,
+    /// Blocks in force.
+    pub blocks: u64,
+    /// Their bytes on disk.
+    pub block_bytes: u64,
+    /// Blocks written from the head since start.
+    pub blocks_written: u64,
+    /// Merges of blocks since start.
+    pub merges: u64,
+    /// Blocks dropped by age since start.
+    pub time_retentions: u64,
+    /// Blocks dropped by size since start.
+    pub size_retentions: u64,
 }
 
 impl Store {
@@ -183,6 +211,13 @@ impl Store {
             torn_bytes: get(&c.torn_bytes),
             replayed_records: get(&c.replayed_records),
             index_bytes: self.index.read().resident_bytes() as u64,
+            series_removed: get(&c.series_removed),
+            blocks: self.blocks.all().len() as u64,
+            block_bytes: self.blocks.bytes(),
+            blocks_written: get(&c.blocks_written),
+            merges: get(&c.merges),
+            time_retentions: get(&c.time_retentions),
+            size_retentions: get(&c.size_retentions),
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exposition::Format;
-use model::{LabelSet, STALE_NAN, TimestampMs, is_stale};
+use model::{LabelSet, STALE_NAN, TimestampMs};
 use parking_lot::Mutex;
 use storage::{ErrorKind, GroupId, RowAppender, SampleAppender, SeriesSample, Slot, is_absent};
 
@@ -25,7 +25,9 @@ pub use crate::sample::SampleSettings;
 use crate::stats::{Stats, add};
 
 /// A group with fewer dead slots than this is never reopened.
-const MIN_DEAD_SLOTS: usize = 1000;
+const MIN_DEAD_SLOTS: usize = 256;
+/// Good scrapes between looks at the dead slots; a slot is dead that had no value since the look before.
+const LOOK_EVERY: u32 = 4;
 
 /// What all targets share.
 #[derive(Clone)]
@@ -87,8 +89,14 @@ pub struct Ingest {
     lines: Lines,
     /// For each slot the number of the last good body that had it; 0: none.
     seen: Vec<u32>,
-    /// The number of the last good body.
+    /// The number of the last good body; bodies with the same series as the one before share its number.
     good: u32,
+    /// `good` when dead slots were looked for, and how many good bodies came since.
+    looked: (u32, u32),
+    /// Whether the group is to be closed and opened again after the next good body.
+    reopen_due: bool,
+    /// Whether `lines` and `seen` disagree about what the last good body had: it could not be stored, or lines were forgotten.
+    unsettled: bool,
     /// Whether its series have had no staleness marker since.
     live: bool,
     stamped: HashMap<u32, Stamped, foldhash::fast::FixedState>,
@@ -129,6 +137,9 @@ impl Ingest {
             lines: Lines::new(seed),
             seen: Vec::new(),
             good: 0,
+            looked: (0, 0),
+            reopen_due: false,
+            unsettled: false,
             live: false,
             stamped: HashMap::default(),
             reported: false,
@@ -144,6 +155,7 @@ impl Ingest {
         self.settings = settings;
         self.target = target;
         self.lines.clear();
+        self.unsettled = true;
         self.stamped.clear();
         self.families.lock().clear();
         self.report.clear();
@@ -157,6 +169,11 @@ impl Ingest {
     /// The counters.
     pub(crate) fn stats(&self) -> &Stats {
         &self.sinks.stats
+    }
+
+    /// Whether the next body will most likely be quick: its lines are known, and nothing else is due.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.lines.len() > 0 && !self.reopen_due
     }
 
     /// Whether any row was written.
@@ -213,6 +230,7 @@ impl Ingest {
             }
         }
         let (mut row, batch) = match &mut reading {
+            Some(read) if self.is_as_before(read) => (std::mem::take(&mut read.row), Vec::new()),
             Some(read) => {
                 summary.added = self.mark_vanished(read);
                 let batch = self.stamped_batch(ts, read);
@@ -222,17 +240,33 @@ impl Ingest {
         };
         summary.duration = elapsed();
         self.fill_report(&mut row, &summary, body_size);
-        if let Err(e) = self.store(ts, &row, &batch) {
+        let same = reading.as_ref().filter(|read| self.is_as_before(read));
+        let samples = match same {
+            Some(read) => read.kept - read.duplicates + self.report.len() as u64,
+            None => row.iter().filter(|v| !is_absent(**v)).count() as u64,
+        };
+        let same = same.is_some();
+        if let Err(e) = self.store(ts, &row, samples, &batch) {
+            self.unsettled |= reading.is_some();
             summary.error = Some(e);
             return self.count(summary);
         }
         self.reported = true;
-        match reading {
-            Some(read) => {
-                self.settle(&row, read);
-                self.reopen_if_mostly_dead(&row, fetched, ts);
+        match (reading, fetched) {
+            (Some(read), Fetched::Body { format, bytes }) => {
+                if same {
+                    add(&self.sinks.stats.sample_duplicate_timestamp, read.duplicates);
+                    self.live = true;
+                } else {
+                    self.settle(&row, read);
+                }
+                if self.reopen_due {
+                    self.reopen(format, bytes, ts);
+                } else {
+                    self.look_for_dead_slots();
+                }
             }
-            None => self.live = false,
+            _ => self.live = false,
         }
         self.count(summary)
     }
@@ -251,7 +285,8 @@ impl Ingest {
         }
         let batch = self.stale_batch(ts);
         self.live = false;
-        self.store(ts, &row, &batch)
+        let samples = row.iter().filter(|v| !is_absent(**v)).count() as u64;
+        self.store(ts, &row, samples, &batch)
     }
 
     /// Closes the group; the target's samples stay.
@@ -288,7 +323,14 @@ impl Ingest {
         }
     }
 
-    fn store(&mut self, ts: TimestampMs, row: &[f64], batch: &[SeriesSample]) -> Result<(), String> {
+    /// Gives a row with so many samples, and samples with timestamps of their own, to the store.
+    fn store(
+        &mut self,
+        ts: TimestampMs,
+        row: &[f64],
+        samples: u64,
+        batch: &[SeriesSample],
+    ) -> Result<(), String> {
         let stats = &self.sinks.stats;
         if !batch.is_empty() {
             let report = self.sinks.samples.append(batch).map_err(|e| e.to_string())?;
@@ -298,19 +340,18 @@ impl Ingest {
             add(&stats.sample_out_of_bounds, report.out_of_bounds as u64);
         }
         let Some(group) = self.group else { return Err("the target's group is not open".to_owned()) };
-        let count = || row.iter().filter(|v| !is_absent(**v)).count() as u64;
         match self.sinks.rows.append_row(group, ts, row) {
             Ok(()) => {
-                add(&stats.samples_appended, count());
+                add(&stats.samples_appended, samples);
                 Ok(())
             }
             // The clock stepped back, or two scrapes fell on one millisecond: dropped and counted, as upstream.
             Err(e) if e.kind() == ErrorKind::OutOfOrder => {
-                add(&stats.sample_out_of_order, count());
+                add(&stats.sample_out_of_order, samples);
                 Ok(())
             }
             Err(e) if e.kind() == ErrorKind::Duplicate => {
-                add(&stats.sample_duplicate_timestamp, count());
+                add(&stats.sample_duplicate_timestamp, samples);
                 Ok(())
             }
             Err(e) => {
@@ -322,14 +363,23 @@ impl Ingest {
         }
     }
 
-    /// Slots live as long as their group. Where most are dead, a new group gets the live series, in the order of the body.
-    fn reopen_if_mostly_dead(&mut self, row: &[f64], fetched: Fetched<'_>, ts: TimestampMs) {
-        let live = row.iter().filter(|v| !is_absent(**v) && !is_stale(**v)).count();
-        let dead = self.seen.len() - live.min(self.seen.len());
-        let Fetched::Body { format, bytes } = fetched else { return };
-        if dead <= MIN_DEAD_SLOTS || dead <= live {
+    /// Slots live as long as their group: from time to time those are counted that have no series any more.
+    fn look_for_dead_slots(&mut self) {
+        let (mark, bodies) = self.looked;
+        if bodies + 1 < LOOK_EVERY {
+            self.looked.1 += 1;
             return;
         }
+        self.looked = (self.good, 0);
+        // The store may have given a group its old slots again: those that this opening never used are not ours to count.
+        let used = self.seen.iter().filter(|seen| **seen > 0).count();
+        let dead = self.seen.iter().filter(|seen| **seen > 0 && **seen < mark).count();
+        // Not at once: it takes longer than a scrape, and the loop has to know that before.
+        self.reopen_due = dead >= MIN_DEAD_SLOTS && dead * 4 > used;
+    }
+
+    /// Closes the group and opens it again with the live series only, in the order of the body that was just stored.
+    fn reopen(&mut self, format: Format, bytes: &[u8], ts: TimestampMs) {
         add(&self.sinks.stats.groups_reopened, 1);
         let good = self.good;
         self.close();
@@ -355,6 +405,8 @@ impl Ingest {
         self.seen.clear();
         self.lines.clear();
         self.stamped.clear();
+        self.looked = (self.good, 0);
+        self.reopen_due = false;
     }
 }
 

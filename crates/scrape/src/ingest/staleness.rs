@@ -10,6 +10,12 @@ use super::reading::Reading;
 use crate::stats::add;
 
 impl Ingest {
+    /// Whether a body has the same series as the last good one, each at its place and with no timestamp of its own. Then there
+    /// is nothing to mark, and nothing to remember.
+    pub(super) fn is_as_before(&self, read: &Reading) -> bool {
+        !read.diverged && read.slow == 0 && self.good > 0 && !self.unsettled
+    }
+
     /// Marks slots that the last good body had and this one has not; counts those it had not.
     pub(super) fn mark_vanished(&self, read: &mut Reading) -> u64 {
         let mut added = 0;
@@ -64,6 +70,7 @@ impl Ingest {
         add(&stats.sample_out_of_bounds, read.out_of_bounds);
         self.good += 1;
         self.live = true;
+        self.unsettled = false;
         for (seen, value) in self.seen.iter_mut().zip(row) {
             if !is_absent(*value) && !is_stale(*value) {
                 *seen = self.good;
@@ -87,6 +94,7 @@ impl Ingest {
             // Rare: the indices change, so lines of metadata are met anew.
             self.families.lock().clear();
             self.lines.clear();
+            self.unsettled = true;
             self.stamped.clear();
         }
     }

@@ -7,61 +7,80 @@
 //! packed    := ceil(n * width / 8) bytes, low bits first; n is 64 but for the last block
 //! ```
 
+use super::huffman::Classes;
 use crate::bytes::{Reader, low_byte, put_varint};
 
 pub(super) const BLOCK: usize = 64;
 const EXCEPTIONS: u8 = 0x80;
 
-#[inline]
+#[inline(always)]
 pub(super) fn bit_len(v: u64) -> u32 {
     64 - v.leading_zeros()
 }
 
-/// Appends the blocks of `values`.
-pub(super) fn pack(values: &[u64], out: &mut Vec<u8>) {
+/// Appends the blocks of `values` and counts their lengths in bits into `classes`.
+#[inline(always)]
+pub(super) fn pack(values: &[u64], classes: &mut Classes, out: &mut Vec<u8>) {
     for block in values.chunks(BLOCK) {
-        let (width, exceptions) = choose_width(block);
-        let header = low_byte(u64::from(width));
-        if exceptions == 0 {
+        let (count, widest) = lengths(block.iter().copied());
+        let choice = choose_width(&count, widest, block.len());
+        classes.iter_mut().zip(&count).for_each(|(sum, &n)| *sum += u32::from(n));
+        let header = low_byte(u64::from(choice.width));
+        if choice.exceptions == 0 {
             out.push(header);
         } else {
             out.push(header | EXCEPTIONS);
-            out.push(low_byte(exceptions as u64));
-            for (i, &v) in block.iter().enumerate().filter(|&(_, &v)| bit_len(v) > width) {
+            out.push(low_byte(choice.exceptions as u64));
+            for (i, &v) in block.iter().enumerate().filter(|&(_, &v)| bit_len(v) > choice.width) {
                 out.push(low_byte(i as u64));
-                put_varint(out, v >> width);
+                put_varint(out, v >> choice.width);
             }
         }
-        pack_block(block, width, out);
+        pack_block(block, choice.width, out);
     }
 }
 
-/// The width at which a block takes about the fewest bits, and how many values do not fit it.
-fn choose_width(block: &[u64]) -> (u32, usize) {
+/// How many of at most 64 values there are of each length in bits, and the longest length.
+#[inline(always)]
+pub(super) fn lengths(block: impl Iterator<Item = u64>) -> ([u8; 65], u32) {
     let mut count = [0_u8; 65];
     let mut all = 0;
-    for &v in block {
+    for v in block {
         count[bit_len(v) as usize] += 1;
         all |= v;
     }
-    let widest = bit_len(all);
-    let (mut best, mut best_cost) = ((widest, 0), block.len() * widest as usize);
+    (count, bit_len(all))
+}
+
+/// How a block is packed.
+pub(super) struct Choice {
+    width: u32,
+    exceptions: usize,
+    /// About how many bits that takes.
+    pub(super) bits: usize,
+}
+
+/// The width at which a block of `n` values of such lengths takes about the fewest bits.
+#[inline(always)]
+pub(super) fn choose_width(count: &[u8; 65], widest: u32, n: usize) -> Choice {
+    let mut best = Choice { width: widest, exceptions: 0, bits: n * widest as usize };
     let (mut exceptions, mut excess_bits) = (0, 0);
     for width in (0..widest).rev() {
         exceptions += usize::from(count[width as usize + 1]);
-        if exceptions > block.len() / 4 {
+        if exceptions > n / 4 {
             break;
         }
         excess_bits += exceptions;
         // A patch is its index and a varint, of which half of the last byte is empty on average.
-        let cost = block.len() * width as usize + 8 + exceptions * 12 + excess_bits * 8 / 7;
-        if cost < best_cost {
-            (best, best_cost) = ((width, exceptions), cost);
+        let bits = n * width as usize + 8 + exceptions * 12 + excess_bits * 8 / 7;
+        if bits < best.bits {
+            best = Choice { width, exceptions, bits };
         }
     }
     best
 }
 
+#[inline(always)]
 fn pack_block(block: &[u64], width: u32, out: &mut Vec<u8>) {
     if width == 0 {
         return;
@@ -87,19 +106,27 @@ fn mask(width: u32) -> u64 {
     if width == 0 { 0 } else { u64::MAX >> (64 - width) }
 }
 
-/// Reads `n` values into `out`, which is cleared. `None` when the bytes are no such blocks.
-pub(super) fn unpack(r: &mut Reader<'_>, n: usize, out: &mut Vec<u64>) -> Option<()> {
-    out.clear();
-    out.resize(n.next_multiple_of(BLOCK), 0);
-    for (i, block) in out.chunks_exact_mut(BLOCK).enumerate() {
-        let block: &mut [u64; BLOCK] = block.try_into().expect("chunks_exact");
-        unpack_block(r, (n - i * BLOCK).min(BLOCK), block)?;
+/// What is read at once may reach so many bytes past the end of a block.
+const SLACK: usize = 16;
+
+/// Reads `out.len()` values. `None` when the bytes are no such blocks; `out` is then unspecified.
+#[inline(always)]
+pub(super) fn unpack(r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
+    let mut last = [0; BLOCK];
+    for chunk in out.chunks_mut(BLOCK) {
+        match <&mut [i64; BLOCK]>::try_from(&mut *chunk) {
+            Ok(block) => unpack_block(r, BLOCK, block)?,
+            Err(_) => {
+                unpack_block(r, chunk.len(), &mut last)?;
+                chunk.copy_from_slice(&last[..chunk.len()]);
+            }
+        }
     }
-    out.truncate(n);
     Some(())
 }
 
-fn unpack_block(r: &mut Reader<'_>, n: usize, block: &mut [u64; BLOCK]) -> Option<()> {
+#[inline(always)]
+fn unpack_block(r: &mut Reader<'_>, n: usize, block: &mut [i64; BLOCK]) -> Option<()> {
     let header = r.u8()?;
     let width = u32::from(header & !EXCEPTIONS);
     if width > 64 {
@@ -115,33 +142,31 @@ fn unpack_block(r: &mut Reader<'_>, n: usize, block: &mut [u64; BLOCK]) -> Optio
             r.varint()?;
         }
     }
+    let rest = r.rest();
     let packed = r.take((n * width as usize).div_ceil(8))?;
-    let mut words = [0_u64; 64];
-    let (whole, tail) = packed.as_chunks::<8>();
-    for (word, bytes) in words.iter_mut().zip(whole) {
-        *word = u64::from_le_bytes(*bytes);
+    if rest.len() >= BLOCK * width as usize / 8 + SLACK {
+        spread(rest, width, block);
+    } else {
+        let mut padded = [0; BLOCK * 8 + SLACK];
+        padded[..packed.len()].copy_from_slice(packed);
+        spread(&padded, width, block);
     }
-    if !tail.is_empty() {
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        words[whole.len()] = u64::from_le_bytes(last);
-    }
-    spread(&words, width, block);
     for _ in 0..count {
         let i = usize::from(patches.u8()?);
         let high = patches.varint()?;
         // A width of 64 leaves nothing to patch.
-        *block.get_mut(i)? |= high.checked_shl(width)?;
+        *block.get_mut(i)? |= high.checked_shl(width)?.cast_signed();
     }
     Some(())
 }
 
 /// One loop per width, so that shifts and masks are constants.
-fn spread(words: &[u64; 64], width: u32, out: &mut [u64; BLOCK]) {
+#[inline(always)]
+fn spread(bytes: &[u8], width: u32, out: &mut [i64; BLOCK]) {
     macro_rules! widths {
         ($($w:literal)*) => {
             match width {
-                $($w => spread_at::<$w>(words, out),)*
+                $($w => spread_at::<$w>(bytes, out),)*
                 _ => {}
             }
         };
@@ -150,21 +175,45 @@ fn spread(words: &[u64; 64], width: u32, out: &mut [u64; BLOCK]) {
         41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64);
 }
 
-#[inline]
-fn spread_at<const W: usize>(words: &[u64; 64], out: &mut [u64; BLOCK]) {
+/// `bytes` are at least [`SLACK`] more than the values take.
+#[inline(always)]
+fn spread_at<const W: usize>(bytes: &[u8], out: &mut [i64; BLOCK]) {
     if W == 0 {
         *out = [0; BLOCK];
         return;
     }
     let mask = u64::MAX >> (64 - W);
-    for (i, o) in out.iter_mut().enumerate() {
-        let (word, shift) = (i * W / 64, i * W % 64);
-        let mut v = words[word] >> shift;
-        if shift + W > 64 {
-            v |= words[(word + 1) % 64] << (64 - shift);
+    // Eight values take `W` whole bytes.
+    for (group, eight) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let bytes = &bytes[group * W..][..W + SLACK];
+        if W > 57 {
+            for (i, o) in eight.iter_mut().enumerate() {
+                *o = ((wide_word(bytes, i * W / 8) >> (i * W % 8)) as u64 & mask).cast_signed();
+            }
+        } else if W <= 15 {
+            // Four values lie in one word: one load and four shifts side by side.
+            for (i, four) in eight.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let word = word(bytes, i * 4 * W / 8) >> (i * 4 * W % 8);
+                for (k, o) in four.iter_mut().enumerate() {
+                    *o = (word >> (k * W) & mask).cast_signed();
+                }
+            }
+        } else {
+            for (i, o) in eight.iter_mut().enumerate() {
+                *o = (word(bytes, i * W / 8) >> (i * W % 8) & mask).cast_signed();
+            }
         }
-        *o = v & mask;
     }
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*bytes[at..].first_chunk().expect("the slack"))
+}
+
+#[inline(always)]
+fn wide_word(bytes: &[u8], at: usize) -> u128 {
+    u128::from_le_bytes(*bytes[at..].first_chunk().expect("the slack"))
 }
 
 #[cfg(test)]
@@ -174,12 +223,16 @@ mod tests {
 
     fn round_trip(values: &[u64]) {
         let mut out = Vec::new();
-        pack(values, &mut out);
-        let mut r = Reader::new(&out);
-        let mut back = vec![7];
-        unpack(&mut r, values.len(), &mut back).unwrap();
-        assert_eq!(back, values);
-        assert!(r.is_empty());
+        pack(values, &mut [0; 65], &mut out);
+        // At the end of the bytes and in their midst.
+        for slack in [0, 1, 8, 16, 600] {
+            let bytes = [&out[..], &vec![0xa5; slack]].concat();
+            let mut r = Reader::new(&bytes);
+            let mut back = vec![7; values.len()];
+            unpack(&mut r, &mut back).unwrap();
+            assert!(back.iter().zip(values).all(|(a, b)| a.cast_unsigned() == *b));
+            assert_eq!(r.len(), slack);
+        }
     }
 
     #[test]
@@ -197,11 +250,11 @@ mod tests {
     fn a_zero_block_is_one_byte_and_an_outlier_is_patched() {
         let mut values = [0; 64];
         let mut out = Vec::new();
-        pack(&values, &mut out);
+        pack(&values, &mut [0; 65], &mut out);
         assert_eq!(out, [0]);
         values[9] = u64::MAX;
         out.clear();
-        pack(&values, &mut out);
+        pack(&values, &mut [0; 65], &mut out);
         assert_eq!(out.len(), 1 + 1 + 1 + 10);
         round_trip(&values);
     }
@@ -214,10 +267,7 @@ mod tests {
 
         #[test]
         fn foreign_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), n in 0_usize..300) {
-            let mut out = Vec::new();
-            if unpack(&mut Reader::new(&bytes), n, &mut out).is_some() {
-                prop_assert_eq!(out.len(), n);
-            }
+            let _ = unpack(&mut Reader::new(&bytes), &mut vec![0; n]);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Exporters make decimals in three ways that differ in the last bit: `i / 10^e` (what a printed decimal parses to),
 //! `i * 10^-e`, and `i / 1000 / 1000`. Each is tried; what a form does not reproduce bit for bit is an exception.
 
+use super::isa::{self, Hot};
+
 /// How a double is made from its integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -38,20 +40,20 @@ const MAGIC: f64 = 6_755_399_441_055_744.0;
 const MAGIC_BITS: i64 = MAGIC.to_bits().cast_signed();
 const LIMIT: f64 = 2_251_799_813_685_247.0;
 
-#[inline]
+#[inline(always)]
 fn to_double(i: i64) -> f64 {
     f64::from_bits(i.wrapping_add(MAGIC_BITS).cast_unsigned()) - MAGIC
 }
 
-#[inline]
+#[inline(always)]
 fn nearest(x: f64, e: u8) -> Option<i64> {
     let y = x * POWERS[usize::from(e)];
     // Not `y.abs() >= LIMIT`: a NaN has to fail too.
     (y.abs() < LIMIT).then(|| (y + MAGIC).to_bits().cast_signed().wrapping_sub(MAGIC_BITS))
 }
 
-#[inline]
-fn scaled(i: i64, e: u8, form: Form) -> f64 {
+#[inline(always)]
+pub(super) fn scaled(i: i64, e: u8, form: Form) -> f64 {
     let y = to_double(i);
     match form {
         Form::Divide => y / POWERS[usize::from(e)],
@@ -60,7 +62,7 @@ fn scaled(i: i64, e: u8, form: Form) -> f64 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn exact(x: f64, e: u8, form: Form) -> Option<i64> {
     if e == 0 {
         let whole = x + MAGIC;
@@ -85,16 +87,56 @@ pub(super) struct Scaled {
 
 impl Scaled {
     /// Brings `values` into `form`; `false` when more than `max_exceptions` do not fit it.
+    #[inline(always)]
     pub(super) fn fill(&mut self, values: &[f64], form: Form, max_exceptions: usize) -> bool {
-        if form == Form::Divide && self.fill_whole(values) {
-            return true;
-        }
         let exponents = form.exponents();
         let mut e = *exponents.start();
+        self.exceptions.clear();
+        // All over, at the exponent that a value needs: at most 15 times, mostly once or twice.
+        while let Some(misfit) = self.fill_at(values, e, form) {
+            match (e + 1..=*exponents.end()).find(|&k| exact(misfit, k, form).is_some()) {
+                Some(k) => e = k,
+                None => return self.fill_patched(values, e, form, max_exceptions),
+            }
+        }
+        self.exponent = e;
+        true
+    }
+
+    /// Takes values that all fit exponent `e`, or else returns one of the first that do not.
+    #[inline(always)]
+    fn fill_at(&mut self, values: &[f64], e: u8, form: Form) -> Option<f64> {
+        // Enough for loops without branches, and few enough that a misfit is seen soon.
+        const STRIP: usize = 32;
+        self.ints.resize(values.len(), 0);
+        let (power, inverse) = (POWERS[usize::from(e)], INVERSES[usize::from(e)]);
+        for (values, ints) in values.chunks(STRIP).zip(self.ints.chunks_mut(STRIP)) {
+            let mut all = true;
+            let pairs = values.iter().zip(ints);
+            let mut fit = |x: f64, scaled: f64, back: &dyn Fn(f64) -> f64, o: &mut i64| {
+                let whole = scaled + MAGIC;
+                all &= (scaled.abs() < LIMIT) & (back(whole - MAGIC).to_bits() == x.to_bits());
+                *o = whole.to_bits().cast_signed().wrapping_sub(MAGIC_BITS);
+            };
+            match form {
+                Form::Divide if e == 0 => pairs.for_each(|(&x, o)| fit(x, x, &|y| y, o)),
+                Form::Divide => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y / power, o)),
+                Form::Multiply => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y * inverse, o)),
+                Form::Thousandths => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y / 1e3 / 1e3, o)),
+            }
+            if !all {
+                return values.iter().copied().find(|&x| exact(x, e, form).is_none());
+            }
+        }
+        None
+    }
+
+    /// Takes what fits exponent `e` or larger ones, with exceptions.
+    fn fill_patched(&mut self, values: &[f64], mut e: u8, form: Form, max_exceptions: usize) -> bool {
+        let last_exponent = *form.exponents().end();
         let mut misfits = 0;
         let mut last = 0;
         self.ints.clear();
-        self.exceptions.clear();
         let mut i = 0;
         while let Some(&x) = values.get(i) {
             if let Some(int) = exact(x, e, form) {
@@ -103,8 +145,7 @@ impl Scaled {
                 i += 1;
                 continue;
             }
-            match (e + 1..=*exponents.end()).find(|&k| exact(x, k, form).is_some()) {
-                // All over, at the exponent this value needs: at most 15 times, mostly never.
+            match (e + 1..=last_exponent).find(|&k| exact(x, k, form).is_some()) {
                 Some(k) => {
                     e = k;
                     (i, last) = (0, 0);
@@ -128,20 +169,6 @@ impl Scaled {
         self.exceptions.len() <= max_exceptions
     }
 
-    /// Takes values that are all whole; without branches, so that it is done several at a time.
-    fn fill_whole(&mut self, values: &[f64]) -> bool {
-        self.exponent = 0;
-        self.exceptions.clear();
-        self.ints.clear();
-        let mut all = true;
-        self.ints.extend(values.iter().map(|&x| {
-            let whole = x + MAGIC;
-            all &= (x.abs() < LIMIT) & ((whole - MAGIC).to_bits() == x.to_bits());
-            whole.to_bits().cast_signed().wrapping_sub(MAGIC_BITS)
-        }));
-        all
-    }
-
     /// As [`Form::Multiply`] with a correction of at most 8 units in the last place per value in `ulps`; `false` when
     /// some value is not that close to any short decimal.
     pub(super) fn fill_with_ulps(&mut self, values: &[f64], ulps: &mut Vec<i64>) -> bool {
@@ -161,8 +188,29 @@ impl Scaled {
     }
 }
 
-/// The doubles that `ints` stand for.
+/// Writes the doubles that `ints` stand for to `out`.
 pub(super) fn unscale(ints: &[i64], e: u8, form: Form, out: &mut [f64]) {
+    isa::run(Unscale { ints, e, form, out });
+}
+
+struct Unscale<'a> {
+    ints: &'a [i64],
+    e: u8,
+    form: Form,
+    out: &'a mut [f64],
+}
+
+impl Hot for Unscale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        unscale_here(self.ints, self.e, self.form, self.out);
+    }
+}
+
+#[inline(always)]
+fn unscale_here(ints: &[i64], e: u8, form: Form, out: &mut [f64]) {
     let pairs = out.iter_mut().zip(ints);
     match form {
         Form::Divide if e == 0 => pairs.for_each(|(o, &i)| *o = to_double(i)),

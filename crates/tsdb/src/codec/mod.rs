@@ -10,8 +10,21 @@
 
 mod bitpack;
 mod decimal;
+pub(crate) mod histogram;
+mod huffman;
 mod ints;
+mod isa;
 mod values;
+
+/// How much work an encoder puts into making chunks small. Decoders read both alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// For chunks that are soon written again.
+    #[default]
+    Fresh,
+    /// For chunks that stay: a wider search, and the slower to decode of two ways as soon as it is a little smaller.
+    Cold,
+}
 
 pub(crate) use ints::{IntDecoder, IntEncoder};
 pub(crate) use values::{Constant, Decoder, Encoder};

@@ -17,8 +17,9 @@
 
 use storage::{ABSENT, is_absent};
 
-use super::decimal::{Form, MAX_EXPONENT, Scaled, of_one, unscale};
-use super::{IntDecoder, IntEncoder};
+use super::decimal::{Form, MAX_EXPONENT, Scaled, of_one, scaled, unscale};
+use super::isa::{self, Hot};
+use super::{Effort, IntDecoder, IntEncoder};
 use crate::bytes::{Reader, put_varint, put_zigzag};
 
 const MODE: u8 = 7;
@@ -72,13 +73,26 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
+    /// An encoder that spends `effort`.
+    pub(crate) fn with_effort(effort: Effort) -> Self {
+        Self { ints: IntEncoder::with_effort(effort), ..Self::default() }
+    }
+
     /// Appends the chunk of `values` to `out`; at most 8 bytes a value and a few more.
     pub(crate) fn encode(&mut self, values: &[f64], out: &mut Vec<u8>) {
-        let absent = values.iter().filter(|v| is_absent(**v)).count();
-        if absent == values.len() {
+        isa::run(Encode { encoder: self, values, out });
+    }
+
+    #[inline(always)]
+    fn encode_here(&mut self, values: &[f64], out: &mut Vec<u8>) {
+        let Some(&first) = values.first() else { return };
+        if all_equal(values, first) {
+            if !is_absent(first) {
+                put_constant(first, 0, &[], out);
+            }
             return;
         }
-        if absent == 0 {
+        if !values.iter().fold(false, |any, &v| any | is_absent(v)) {
             return self.encode_dense(values, out, &[]);
         }
         let mut dense = std::mem::take(&mut self.dense);
@@ -86,10 +100,15 @@ impl Encoder {
         dense.extend(values.iter().filter(|v| !is_absent(**v)));
         let mut runs = Vec::new();
         put_absent_runs(values, &mut runs);
-        self.encode_dense(&dense, out, &runs);
+        if all_equal(&dense, dense[0]) {
+            put_constant(dense[0], ABSENT_RUNS, &runs, out);
+        } else {
+            self.encode_dense(&dense, out, &runs);
+        }
         self.dense = dense;
     }
 
+    /// Appends the chunk of values that are neither absent nor all alike.
     fn encode_dense(&mut self, values: &[f64], out: &mut Vec<u8>, runs: &[u8]) {
         let flag = if runs.is_empty() { 0 } else { ABSENT_RUNS };
         let start = out.len();
@@ -97,21 +116,7 @@ impl Encoder {
             out.push(mode | variant << 3 | flag);
             out.extend_from_slice(runs);
         };
-        let first = values[0];
-        if values.iter().all(|v| v.to_bits() == first.to_bits()) {
-            match of_one(first).filter(|(_, i)| i.unsigned_abs() < MAX_CONSTANT) {
-                Some((e, i)) => {
-                    head(CONSTANT, e, out);
-                    put_zigzag(out, i);
-                }
-                None => {
-                    head(CONSTANT_BITS, 0, out);
-                    out.extend_from_slice(&first.to_bits().to_le_bytes());
-                }
-            }
-            return;
-        }
-        let form = self.choose_form(values);
+        let form = isa::run(ChooseForm { encoder: self, values });
         // Patches dearer than a byte a value: perhaps it is a decimal that was rounded on the way.
         if form.is_none_or(|_| self.best.exceptions.len() * 64 > values.len())
             && self.trial.fill_with_ulps(values, &mut self.ulps)
@@ -153,6 +158,7 @@ impl Encoder {
     }
 
     /// Leaves the form with the fewest exceptions in `best`.
+    #[inline(always)]
     fn choose_form(&mut self, values: &[f64]) -> Option<Form> {
         let mut chosen = None;
         let mut allowed = values.len() / 16;
@@ -168,6 +174,53 @@ impl Encoder {
             }
         }
         chosen
+    }
+}
+
+struct Encode<'a> {
+    encoder: &'a mut Encoder,
+    values: &'a [f64],
+    out: &'a mut Vec<u8>,
+}
+
+impl Hot for Encode<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.encoder.encode_here(self.values, self.out);
+    }
+}
+
+struct ChooseForm<'a> {
+    encoder: &'a mut Encoder,
+    values: &'a [f64],
+}
+
+impl Hot for ChooseForm<'_> {
+    type Output = Option<Form>;
+
+    #[inline(always)]
+    fn run(self) -> Option<Form> {
+        self.encoder.choose_form(self.values)
+    }
+}
+
+/// Whether all values have the bits of `first`.
+#[inline(always)]
+fn all_equal(values: &[f64], first: f64) -> bool {
+    let bits = first.to_bits();
+    // Most columns that move are seen to in their first values, and those that do not go quicker several at a time.
+    values.chunks(16).all(|some| some.iter().fold(0, |differ, v| differ | (v.to_bits() ^ bits)) == 0)
+}
+
+fn put_constant(value: f64, flag: u8, runs: &[u8], out: &mut Vec<u8>) {
+    let decimal = of_one(value).filter(|(_, i)| i.unsigned_abs() < MAX_CONSTANT);
+    out.push(flag | decimal.map_or(CONSTANT_BITS, |(e, _)| CONSTANT | e << 3));
+    out.extend_from_slice(runs);
+    match decimal {
+        Some((_, i)) => put_zigzag(out, i),
+        None => out.extend_from_slice(&value.to_bits().to_le_bytes()),
     }
 }
 
@@ -255,11 +308,7 @@ impl Decoder {
         let variant = (head & !ABSENT_RUNS) >> 3;
         match head & MODE {
             CONSTANT_BITS => out.fill(f64::from_bits(r.u64()?)),
-            CONSTANT => {
-                let mut one = [0.0];
-                unscale(&[r.zigzag()?], variant, Form::Divide, &mut one);
-                out.fill(one[0]);
-            }
+            CONSTANT => out.fill(scaled(r.zigzag()?, variant, Form::Divide)),
             mode @ (DECIMAL | PATCHED) => {
                 let form = *Form::ALL.get(usize::from(variant))?;
                 let exponent = exponent(r)?;

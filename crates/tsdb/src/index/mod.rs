@@ -21,7 +21,7 @@ use std::hash::BuildHasher;
 use storage::{Error, ErrorKind};
 
 pub(crate) use load::Sets;
-pub(crate) use pairs::Pairs;
+pub(crate) use pairs::{Pairs, put_label};
 use places::Places;
 pub(crate) use places::{Location, MAX_GROUP};
 pub(crate) use postings::Postings;

@@ -141,13 +141,6 @@ impl Pairs {
         postings.insert(series);
     }
 
-    pub(super) fn remove_posting(&mut self, id: u32, series: u32) {
-        let postings = &mut self.pairs[id as usize].postings;
-        let had = !postings.is_empty();
-        postings.remove(series);
-        self.used -= usize::from(had && postings.is_empty());
-    }
-
     /// Takes many series out of many pairs.
     pub(super) fn remove_postings(&mut self, ids: &RoaringBitmap, gone: &RoaringBitmap) {
         for id in ids {
@@ -237,4 +230,17 @@ fn text<'a>(values: &'a str, pair: &Pair) -> &'a str {
 
 fn hash(name: u32, value: &str) -> u64 {
     FixedState::default().hash_one((name, value))
+}
+
+/// Appends a label's name or value in the packed form of [`model::LabelSet`].
+pub(crate) fn put_label(out: &mut Vec<u8>, s: &str) {
+    match u8::try_from(s.len()) {
+        Ok(len) if len < 255 => out.push(len),
+        _ => {
+            out.push(255);
+            // Values come from an arena of 2^32 bytes, names from label sets of the same bound.
+            out.extend_from_slice(&u32::try_from(s.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+    }
+    out.extend_from_slice(s.as_bytes());
 }

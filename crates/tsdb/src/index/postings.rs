@@ -74,23 +74,6 @@ impl Postings {
         }
     }
 
-    pub(crate) fn remove(&mut self, series: u32) {
-        match self {
-            Self::One(one) if *one == series => *self = Self::None,
-            Self::Few(few) => {
-                few.remove(series);
-                if few.len == 0 {
-                    *self = Self::None;
-                }
-            }
-            Self::Many(many) => {
-                many.remove(series);
-                self.narrow();
-            }
-            _ => {}
-        }
-    }
-
     /// Takes out many at once.
     pub(crate) fn remove_all(&mut self, gone: &RoaringBitmap) {
         match self {
@@ -220,7 +203,7 @@ mod tests {
             let mut set = Postings::default();
             let mut model = BTreeSet::new();
             for (insert, s) in steps {
-                if insert { set.insert(s); model.insert(s); } else { set.remove(s); model.remove(&s); }
+                if insert { set.insert(s); model.insert(s); } else { set.remove_all(&[s].into_iter().collect()); model.remove(&s); }
                 let mut all = RoaringBitmap::new();
                 set.add_to(&mut all);
                 prop_assert!(all.iter().eq(model.iter().copied()));

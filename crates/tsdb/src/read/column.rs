@@ -1,54 +1,244 @@
 //! One series' samples for a request, and what is computed from them.
+//!
+//! A series' samples lie in chunks of blocks, in the rows of a group, among the loose samples, or several of these. Mostly they
+//! follow each other in time; then columns are put end to end, and what neighbours have in common (timestamps,
+//! windows) is made once. Else all samples are merged by time.
+
+use std::sync::Arc;
 
 use kernels::{RangeFn, Windows, eval_column};
-use model::is_stale;
-use storage::{LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
+use model::{Histogram, is_stale};
+use storage::{ABSENT, LeafOp, LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
 
-use super::view::{GroupView, LooseSamples};
+use super::view::{GroupView, LooseSamples, rows_of};
+use crate::block::{Block, ChunkRef};
+use crate::codec::{Decoder, IntDecoder, histogram::HistogramCodec};
+use crate::foreign;
 use crate::loose::LooseCodec;
-use crate::segment::{ColumnReader, Verified};
+use crate::segment::{ColumnReader, Damaged, Verified};
 
-/// Reads series one after the other; keeps its buffers, and what neighbours of one group share.
+/// Where a series has samples.
+#[derive(Debug, Default)]
+pub(super) struct Places<'a> {
+    /// Blocks by time, each with its number among the request's blocks, and the series' ordinal in it.
+    pub(super) blocks: Vec<(u32, &'a Block, u32)>,
+    /// Prometheus' blocks by time, and the series' reference in each.
+    pub(super) foreign: Vec<(&'a interchange::Block, u64)>,
+    pub(super) groups: Vec<(&'a GroupView, u32)>,
+    pub(super) loose: Option<&'a LooseSamples>,
+    /// Deleted intervals of what is in the head.
+    pub(super) deleted: &'a [TimeRange],
+}
+
+/// Reads series one after the other; keeps its buffers, and what neighbours share.
 #[derive(Debug, Default)]
 pub(super) struct SeriesReader {
     columns: ColumnReader,
+    ints: IntDecoder,
+    decoder: Decoder,
+    histogram_codec: HistogramCodec,
     loose: LooseCodec,
+    found: Vec<ChunkRef>,
+    chunks: Vec<(u32, ChunkRef)>,
     ts: Vec<i64>,
     values: Vec<f64>,
+    /// The samples within the request's range.
+    within: std::ops::Range<usize>,
     windows: Windows,
+    histograms: Vec<(i64, Arc<Histogram>)>,
     scratch: Vec<f64>,
     /// By segment of the group read last (by its view's address, which lives as long as this reader).
     verified: Vec<Verified>,
     verified_of: usize,
-    /// The rows that the series before had in its group: the next one often has the same.
+    /// What `ts` was made of: number of the block and of its timestamps, then the group's view and which rows were present.
+    ts_of: Vec<(u32, u32)>,
+    ts_of_blocks: usize,
+    view_of: usize,
     present: Vec<bool>,
-    present_of: usize,
 }
 
 impl SeriesReader {
-    /// Brings in the samples of one series from all places it has, merged by time; the first place wins where two have the
-    /// same time. Returns how many chunks were damaged and left out.
-    pub(super) fn read(
-        &mut self,
-        groups: &[(&GroupView, u32)],
-        loose: Option<&LooseSamples>,
-        request: &LeafRequest,
-    ) -> u64 {
-        if let ([(view, slot)], None) = (groups, loose) {
-            let damaged = self.read_column(view, *slot);
-            self.strip(view, request);
-            return damaged;
+    /// Brings in the samples of one series, ascending; of equal times the first place's stays. Returns how many chunks were
+    /// damaged and left out.
+    pub(super) fn read(&mut self, places: &Places<'_>, request: &LeafRequest) -> u64 {
+        let range = request.time_range();
+        let mut damaged = 0;
+        let all = request.op == LeafOp::Samples;
+        self.chunks.clear();
+        self.histograms.clear();
+        let mut histograms = false;
+        let mut deleted = !places.deleted.is_empty();
+        for &(number, block, ordinal) in &places.blocks {
+            self.found.clear();
+            damaged += u64::from(block.chunks(ordinal, range, &mut self.found).is_err());
+            deleted |= block.has_tombstones() && !block.deleted(ordinal).is_empty();
+            histograms |= self.found.iter().any(|c| c.histogram);
+            self.chunks.extend(self.found.iter().filter(|c| !c.histogram).map(|c| (number, *c)));
         }
-        self.present_of = 0;
+        if all && (histograms || places.loose.is_some_and(LooseSamples::has_histograms)) {
+            damaged += self.read_histograms(places, range);
+        }
+        if !deleted
+            && places.foreign.is_empty()
+            && self.follow_each_other(places)
+            && self.read_in_line(places, request).is_ok()
+        {
+            return damaged + self.lost_cells();
+        }
+        damaged + self.read_merged(places, request)
+    }
+
+    /// Whether chunks, rows and loose samples come one after the other.
+    fn follow_each_other(&self, places: &Places<'_>) -> bool {
+        let in_line = self.chunks.windows(2).all(|w| w[0].1.maxt < w[1].1.mint);
+        let last = self.chunks.last().map_or(i64::MIN, |c| c.1.maxt);
+        in_line
+            && match (&places.groups[..], places.loose) {
+                ([], None) => true,
+                ([(view, _)], None) => view.ts.first().is_none_or(|&t| self.chunks.is_empty() || t > last),
+                _ => false,
+            }
+    }
+
+    fn read_in_line(&mut self, places: &Places<'_>, request: &LeafRequest) -> Result<(), Damaged> {
+        let block =
+            |number: u32| places.blocks.iter().find(|b| b.0 == number).expect("its chunks came from it").1;
+        let mut changed = self.ts_of.len() != self.chunks.len()
+            || self.ts_of.iter().zip(&self.chunks).any(|(of, c)| *of != (c.0, c.1.ts));
+        if changed {
+            self.forget();
+            for &(number, chunk) in &self.chunks {
+                block(number).timestamps(&chunk, &mut self.ints, &mut self.ts)?;
+                self.ts_of.push((number, chunk.ts));
+            }
+            self.ts_of_blocks = self.ts.len();
+        }
+        self.values.clear();
+        for &(number, chunk) in &self.chunks {
+            let at = self.values.len();
+            self.values.resize(at + chunk.rows as usize, 0.0);
+            block(number).values(&chunk, &mut self.decoder, &mut self.values[at..])?;
+        }
+        let base = self.ts_of_blocks;
+        match places.groups.first() {
+            Some((view, slot)) => {
+                self.read_column(view, *slot);
+                changed |= self.take_present(view, base);
+            }
+            None => {
+                changed |= self.ts.len() != base;
+                self.ts.truncate(base);
+                self.view_of = 0;
+            }
+        }
+        if changed {
+            self.within = rows_of(&self.ts, request.time_range());
+            self.windows = self.windows_of(request);
+        }
+        Ok(())
+    }
+
+    fn windows_of(&self, request: &LeafRequest) -> Windows {
+        match request.op {
+            LeafOp::Range(_) => Windows::new(&self.ts[self.within.clone()], &request.grid, request.range_ms),
+            LeafOp::Select | LeafOp::Samples => Windows::default(),
+        }
+    }
+
+    /// Takes absent cells out of the group's part of the values; true when the timestamps are other ones than before.
+    fn take_present(&mut self, view: &GroupView, base: usize) -> bool {
+        let address = std::ptr::from_ref(view).addr();
+        let cells = &self.values[base..];
+        let same =
+            self.view_of == address && self.present.iter().zip(cells).all(|(p, v)| *p != is_absent(*v));
+        if !same {
+            self.view_of = address;
+            self.present.clear();
+            self.present.extend(cells.iter().map(|v| !is_absent(*v)));
+            self.ts.truncate(base);
+            let present = self.present.iter();
+            self.ts.extend(view.ts.iter().zip(present).filter(|(_, p)| **p).map(|(t, _)| *t));
+        }
+        if self.ts.len() != self.values.len() {
+            let mut at = 0;
+            self.values.retain(|v| {
+                at += 1;
+                at <= base || !is_absent(*v)
+            });
+        }
+        !same
+    }
+
+    fn forget(&mut self) {
+        self.ts.clear();
+        self.ts_of.clear();
+        self.ts_of_blocks = 0;
+        self.view_of = 0;
+    }
+
+    fn lost_cells(&mut self) -> u64 {
+        self.verified.iter_mut().map(|v| u64::from(v.take_damage())).sum()
+    }
+
+    fn read_merged(&mut self, places: &Places<'_>, request: &LeafRequest) -> u64 {
+        self.forget();
+        // No chunk is named by this: the next series starts afresh.
+        self.ts_of.push((u32::MAX, u32::MAX));
+        let range = request.time_range();
         let mut damaged = 0;
         let mut merged: Vec<(i64, f64)> = vec![];
-        for &(view, slot) in groups {
-            damaged += self.read_column(view, slot);
+        for &(number, block, ordinal) in &places.blocks {
+            let deleted = block.deleted(ordinal);
+            for (_, chunk) in self.chunks.iter().filter(|c| c.0 == number) {
+                self.ts.clear();
+                self.values.clear();
+                self.values.resize(chunk.rows as usize, 0.0);
+                let read = block
+                    .timestamps(chunk, &mut self.ints, &mut self.ts)
+                    .and_then(|()| block.values(chunk, &mut self.decoder, &mut self.values));
+                damaged += u64::from(read.is_err());
+                if read.is_ok() {
+                    let samples = self.ts.iter().copied().zip(self.values.iter().copied());
+                    merged.extend(samples.filter(|(t, _)| !covers(&deleted, *t)));
+                }
+            }
+        }
+        for &(block, reference) in &places.foreign {
+            let samples =
+                block.resolve(reference).and_then(|series| block.samples(&series, foreign::range(range)));
+            match samples {
+                Ok(samples) => {
+                    merged.extend(samples.floats);
+                    if request.op == LeafOp::Samples {
+                        let histograms = samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h)));
+                        self.histograms.extend(histograms);
+                        self.histograms.sort_by_key(|(t, _)| *t);
+                        self.histograms.dedup_by_key(|(t, _)| *t);
+                    }
+                }
+                Err(e) => {
+                    tracing::error!(error = %e, "samples of a block of Prometheus cannot be read");
+                    damaged += 1;
+                }
+            }
+        }
+        let from_blocks = merged.len();
+        for &(view, slot) in &places.groups {
+            self.values.clear();
+            self.read_column(view, slot);
+            damaged += self.lost_cells();
             let samples = view.ts.iter().copied().zip(self.values.iter().copied());
             merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
         }
-        if let Some(loose) = loose {
-            damaged += self.read_loose(loose, request.time_range(), &mut merged);
+        if let Some(loose) = places.loose {
+            damaged += loose.read(&mut self.loose, range, &mut merged);
+        }
+        if !places.deleted.is_empty() {
+            let mut at = 0;
+            merged.retain(|(t, _)| {
+                at += 1;
+                at <= from_blocks || !covers(places.deleted, *t)
+            });
         }
         // Stable: of equal times the first place's stays first.
         merged.sort_by_key(|(ts, _)| *ts);
@@ -57,20 +247,53 @@ impl SeriesReader {
         self.ts.extend(merged.iter().map(|(ts, _)| *ts));
         self.values.clear();
         self.values.extend(merged.iter().map(|(_, v)| *v));
-        self.windows = Windows::new(&self.ts, &request.grid, request.range_ms);
+        self.within = rows_of(&self.ts, range);
+        self.windows = self.windows_of(request);
         damaged
     }
 
-    /// One slot's cells, as many as the view has timestamps; damaged ones absent.
-    fn read_column(&mut self, view: &GroupView, slot: u32) -> u64 {
+    fn read_histograms(&mut self, places: &Places<'_>, range: TimeRange) -> u64 {
+        let mut damaged = 0;
+        for &(_, block, ordinal) in &places.blocks {
+            let deleted = block.deleted(ordinal);
+            self.found.clear();
+            // Damage was counted when the chunks were listed first.
+            let _ = block.chunks(ordinal, range, &mut self.found);
+            for chunk in self.found.iter().filter(|c| c.histogram) {
+                let (mut ts, mut histograms) = (vec![], vec![]);
+                let read = block
+                    .timestamps(chunk, &mut self.ints, &mut ts)
+                    .and_then(|()| block.histograms(chunk, &mut self.histogram_codec, &mut histograms));
+                damaged += u64::from(read.is_err());
+                if read.is_ok() {
+                    let samples = ts.into_iter().zip(histograms);
+                    self.histograms.extend(samples.filter(|(t, _)| !covers(&deleted, *t)));
+                }
+            }
+        }
+        if let Some(loose) = places.loose {
+            let from_blocks = self.histograms.len();
+            damaged += loose.read_histograms(&mut self.histogram_codec, range, &mut self.histograms);
+            let mut at = 0;
+            self.histograms.retain(|(t, _)| {
+                at += 1;
+                at <= from_blocks || !covers(places.deleted, *t)
+            });
+        }
+        self.histograms.retain(|(t, _)| (range.mint..=range.maxt).contains(t));
+        self.histograms.sort_by_key(|(t, _)| *t);
+        self.histograms.dedup_by_key(|(t, _)| *t);
+        damaged
+    }
+
+    /// Appends one slot's cells to the values, as many as the view has timestamps; damaged ones absent, and marked so.
+    fn read_column(&mut self, view: &GroupView, slot: u32) {
         let address = std::ptr::from_ref(view).addr();
         if self.verified_of != address {
             self.verified_of = address;
             self.verified.clear();
             self.verified.resize(view.segments.len(), Verified::default());
         }
-        let mut damaged = 0;
-        self.values.clear();
         for ((segment, start, len), verified) in view.segments.iter().zip(&mut self.verified) {
             let at = self.values.len();
             let rows = segment.meta.rows as usize;
@@ -84,47 +307,11 @@ impl SeriesReader {
                 read
             };
             if read.is_err() {
-                self.values[at..].fill(storage::ABSENT);
-                damaged += 1;
+                self.values[at..].fill(ABSENT);
+                verified.mark_damage();
             }
         }
         self.values.extend_from_slice(view.raw(slot));
-        damaged
-    }
-
-    /// Takes absent cells out, and brings timestamps and windows in.
-    fn strip(&mut self, view: &GroupView, request: &LeafRequest) {
-        let address = std::ptr::from_ref(view).addr();
-        let same = self.present_of == address
-            && self.present.iter().zip(&self.values).all(|(p, v)| *p != is_absent(*v));
-        if !same {
-            self.present_of = address;
-            self.present.clear();
-            self.present.extend(self.values.iter().map(|v| !is_absent(*v)));
-            self.ts.clear();
-            let present = self.present.iter();
-            self.ts.extend(view.ts.iter().zip(present).filter(|(_, p)| **p).map(|(t, _)| *t));
-            self.windows = if self.ts.len() == view.ts.len() {
-                view.windows.clone()
-            } else {
-                Windows::new(&self.ts, &request.grid, request.range_ms)
-            };
-        }
-        if self.ts.len() != self.values.len() {
-            self.values.retain(|v| !is_absent(*v));
-        }
-    }
-
-    fn read_loose(&mut self, loose: &LooseSamples, range: TimeRange, merged: &mut Vec<(i64, f64)>) -> u64 {
-        let (mut ts, mut values) = (vec![], vec![]);
-        let mut damaged = 0;
-        for chunk in &loose.chunks {
-            damaged += u64::from(self.loose.decode(chunk, &mut ts, &mut values).is_err());
-        }
-        let chunks = ts.into_iter().zip(values).filter(|(t, _)| (range.mint..=range.maxt).contains(t));
-        merged.extend(chunks);
-        merged.extend(loose.ts.iter().copied().zip(loose.values.iter().copied()));
-        damaged
     }
 
     /// Computes one row of the grid.
@@ -136,18 +323,56 @@ impl SeriesReader {
         out: &mut [f64],
         present: &mut [u64],
     ) {
-        ctx.count_read(self.ts.len());
-        eval_column(f, &self.ts, &self.values, &self.windows, &request.grid, request.range_ms, out, present);
+        ctx.count_read(self.within.len());
+        let (ts, values) = self.samples();
+        eval_column(f, ts, values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 
-    /// Appends the samples, staleness markers only where they are asked for.
-    pub(super) fn select(&self, ctx: &QueryContext, stale: bool, raw: &mut RawBlock) {
-        ctx.count_read(self.ts.len());
-        for (&ts, &value) in self.ts.iter().zip(&self.values) {
-            if stale || !is_stale(value) {
+    /// Timestamps and values within the request's range.
+    pub(crate) fn samples(&self) -> (&[i64], &[f64]) {
+        (&self.ts[self.within.clone()], &self.values[self.within.clone()])
+    }
+
+    /// Histograms within the request's range, where it asked for all samples.
+    pub(crate) fn histograms(&self) -> &[(i64, Arc<Histogram>)] {
+        &self.histograms
+    }
+
+    /// Appends the samples, staleness markers left out.
+    pub(super) fn select(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+        let (ts, values) = self.samples();
+        ctx.count_read(ts.len());
+        for (&ts, &value) in ts.iter().zip(values) {
+            if !is_stale(value) {
                 raw.ts.push(ts);
                 raw.values.push(value);
             }
         }
     }
+
+    /// Appends everything as it is stored.
+    pub(super) fn select_all(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+        let (ts, values) = self.samples();
+        ctx.count_read(ts.len() + self.histograms.len());
+        let mut histograms = self.histograms.iter().peekable();
+        let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
+            raw.histograms.push((raw.ts.len(), Arc::clone(h)));
+            raw.ts.push(t);
+            raw.values.push(ABSENT);
+        };
+        for (&t, &value) in ts.iter().zip(values) {
+            while let Some((at, h)) = histograms.next_if(|(at, _)| *at < t) {
+                put(*at, h, raw);
+            }
+            // A time has one sample; which came first is not known any more.
+            let _ = histograms.next_if(|(at, _)| *at == t);
+            raw.ts.push(t);
+            raw.values.push(value);
+        }
+        histograms.for_each(|(t, h)| put(*t, h, raw));
+    }
+}
+
+fn covers(intervals: &[TimeRange], t: i64) -> bool {
+    intervals.iter().any(|i| (i.mint..=i.maxt).contains(&t))
 }

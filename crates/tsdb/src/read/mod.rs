@@ -1,11 +1,13 @@
-//! The read side: leaves are answered group by group, spread over the cores, in an order that is always the same.
+//! The read side: leaves are answered unit by unit, spread over the cores, in an order that is always the same.
 //!
-//! Matchers give series; series are sorted by where their rows are, cut into units of one group, and the units are worked off in
-//! waves by a few threads. The sink gets a wave's batches in the order of the units. What a group shares (timestamps,
-//! windows) is read once a wave ([`view::GroupView`]).
+//! Matchers give series in head and blocks, joined by label set ([`join`]), sorted by where they are, cut into units, and the units are
+//! worked off in waves by a few threads. The sink gets a wave's batches in the order of the units. What a group shares
+//! (timestamps) is read once a wave ([`view::GroupView`]); one series' samples come together in [`column::SeriesReader`].
 
 mod column;
+mod join;
 mod meta;
+mod source;
 mod view;
 
 use std::sync::OnceLock;
@@ -21,7 +23,8 @@ use storage::{
 };
 
 use crate::Store;
-use column::SeriesReader;
+use column::{Places, SeriesReader};
+use join::{Entry, NOWHERE, Selection};
 use view::{GroupView, LooseView};
 
 /// Series in a unit of work.
@@ -33,40 +36,35 @@ const SERIES_PER_THREAD: usize = 512;
 
 /// A series that was selected.
 #[derive(Debug)]
-pub(crate) struct Selected {
-    pub(crate) series: u32,
-    pub(crate) labels: LabelSet,
-    pub(crate) locations: Vec<(u32, u32)>,
+struct Selected<'a> {
+    series: u32,
+    labels: LabelSet,
+    locations: Vec<(u32, u32)>,
+    places: &'a [(u32, u32)],
 }
 
-/// What a unit or its neighbours need, made by whoever comes first.
-#[derive(Debug, Default)]
+/// What the units of a wave share, made by whoever comes first.
+#[derive(Debug)]
 struct Wave {
     groups: HashMap<u32, OnceLock<Option<GroupView>>>,
     /// The selected slots of each group in this wave.
     slots: HashMap<u32, Vec<u32>>,
+    loose: LooseView,
+    /// What of the rows is read: older ones are in blocks.
+    rows: TimeRange,
+}
+
+impl Wave {
+    fn group(&self, store: &Store, group: u32) -> Option<&GroupView> {
+        let view = self.groups.get(&group)?.get_or_init(|| {
+            let slots = self.slots.get(&group).map_or(&[][..], |s| s);
+            GroupView::new(store, group, slots, self.rows)
+        });
+        view.as_ref()
+    }
 }
 
 impl Store {
-    /// The series of a request with where they are, sorted by group and slot; loose ones last.
-    fn selected(&self, request: &LeafRequest) -> Vec<(u32, u32, u32)> {
-        let index = self.index.read();
-        let mut all: Vec<(u32, u32, u32)> = index
-            .select(&request.matchers)
-            .iter()
-            .map(|s| {
-                let (group, slot) = index.locations(s).next().unwrap_or((u32::MAX, u32::MAX));
-                (group, slot, s)
-            })
-            .collect();
-        all.sort_unstable();
-        all
-    }
-
-    fn units(selected: &[(u32, u32, u32)]) -> Vec<&[(u32, u32, u32)]> {
-        selected.chunk_by(|a, b| a.0 == b.0).flat_map(|group| group.chunks(UNIT_SERIES)).collect()
-    }
-
     fn threads(&self, series: usize) -> usize {
         let most = match self.options.read_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -75,33 +73,82 @@ impl Store {
         series.div_ceil(SERIES_PER_THREAD).clamp(1, most)
     }
 
-    fn describe(&self, units: &[&[(u32, u32, u32)]]) -> (Vec<Vec<Selected>>, Wave) {
+    fn describe<'a>(
+        &self,
+        selection: &'a Selection,
+        units: &[&[Entry]],
+        request: &LeafRequest,
+    ) -> (Vec<Vec<Selected<'a>>>, Wave) {
+        let range = request.time_range();
+        let rows = TimeRange { mint: range.mint.max(selection.state.rows_from), maxt: range.maxt };
         let index = self.index.read();
-        let mut wave = Wave::default();
-        let described = units
-            .iter()
-            .map(|unit| {
-                unit.iter()
-                    .filter(|(_, _, s)| index.contains(*s))
-                    .map(|&(_, _, series)| {
-                        let locations: Vec<_> = index.locations(series).collect();
-                        for &(group, slot) in &locations {
-                            wave.groups.entry(group).or_default();
-                            wave.slots.entry(group).or_default().push(slot);
-                        }
-                        Selected { series, labels: index.labels(series), locations }
+        let mut groups: HashMap<u32, OnceLock<Option<GroupView>>> = HashMap::new();
+        let mut slots: HashMap<u32, Vec<u32>> = HashMap::new();
+        let mut describe = |entry: &Entry| {
+            let places = selection.places(entry);
+            if entry.series == NOWHERE || !index.contains(entry.series) {
+                let labels = selection.labels_in_blocks(entry);
+                let labels = labels
+                    .inspect_err(|e| {
+                        tracing::error!(error = %e, "series left out of a query");
+                        self.note_damage(1);
                     })
-                    .collect()
-            })
-            .collect();
-        (described, wave)
+                    .ok()?;
+                return Some(Selected { series: NOWHERE, labels, locations: vec![], places });
+            }
+            let locations: Vec<_> = index.locations(entry.series).collect();
+            for &(group, slot) in &locations {
+                groups.entry(group).or_default();
+                slots.entry(group).or_default().push(slot);
+            }
+            Some(Selected { series: entry.series, labels: index.labels(entry.series), locations, places })
+        };
+        let described: Vec<Vec<Selected<'a>>> =
+            units.iter().map(|unit| unit.iter().filter_map(&mut describe).collect()).collect();
+        drop(index);
+        let series = described.iter().flatten().map(|s| s.series).filter(|s| *s != NOWHERE);
+        let loose = LooseView::new(self, series, range);
+        (described, Wave { groups, slots, loose, rows })
+    }
+
+    /// Brings one series' samples into the reader.
+    fn read_series(
+        &self,
+        selected: &Selected<'_>,
+        selection: &Selection,
+        wave: &Wave,
+        request: &LeafRequest,
+        reader: &mut SeriesReader,
+    ) {
+        let blocks = &selection.blocks;
+        let ours = |&(n, ordinal): &(u32, u32)| Some((n, &**blocks.get(n as usize)?, ordinal));
+        let theirs = |&(n, reference): &(u32, u32)| {
+            let block = &**selection.foreign.get((n as usize).checked_sub(blocks.len())?)?;
+            Some((block, u64::from(reference)))
+        };
+        let places = Places {
+            blocks: selected.places.iter().filter_map(ours).collect(),
+            foreign: selected.places.iter().filter_map(theirs).collect(),
+            groups: selected
+                .locations
+                .iter()
+                .filter_map(|&(group, slot)| Some((wave.group(self, group)?, slot)))
+                .collect(),
+            loose: wave.loose.get(selected.series),
+            deleted: selection.state.deleted(selected.series),
+        };
+        let damaged = reader.read(&places, request);
+        if damaged > 0 {
+            tracing::error!(series = %selected.labels, chunks = damaged, "damaged chunks left out of a query");
+            self.note_damage(damaged);
+        }
     }
 
     fn run_unit(
         &self,
-        unit: &[Selected],
+        unit: &[Selected<'_>],
+        selection: &Selection,
         wave: &Wave,
-        loose: &LooseView,
         request: &LeafRequest,
         ctx: &QueryContext,
         reader: &mut SeriesReader,
@@ -111,19 +158,7 @@ impl Store {
         let mut raw = RawBlock { offsets: vec![0], ..RawBlock::default() };
         for selected in unit {
             ctx.check()?;
-            let groups = selected.locations.iter().filter_map(|&(group, slot)| {
-                let view = wave.groups.get(&group)?.get_or_init(|| {
-                    let slots = wave.slots.get(&group).map_or(&[][..], |s| s);
-                    GroupView::new(self, group, slots, request)
-                });
-                Some((view.as_ref()?, slot))
-            });
-            let groups: Vec<_> = groups.collect();
-            let damaged = reader.read(&groups, loose.get(selected.series), request);
-            if damaged > 0 {
-                tracing::error!(series = %selected.labels, chunks = damaged, "damaged chunks left out of a query");
-                self.note_damage(damaged);
-            }
+            self.read_series(selected, selection, wave, request, reader);
             let before = raw.ts.len();
             let any = match request.op {
                 LeafOp::Range(f) => {
@@ -136,8 +171,12 @@ impl Store {
                     }
                     any
                 }
-                LeafOp::Select | LeafOp::Samples => {
-                    reader.select(ctx, request.op == LeafOp::Samples, &mut raw);
+                LeafOp::Select => {
+                    reader.select(ctx, &mut raw);
+                    raw.ts.len() > before
+                }
+                LeafOp::Samples => {
+                    reader.select_all(ctx, &mut raw);
                     raw.ts.len() > before
                 }
             };
@@ -161,13 +200,13 @@ impl Store {
     /// Works off one wave; the results are in the order of its units.
     fn run_wave(
         &self,
-        units: &[&[(u32, u32, u32)]],
+        selection: &Selection,
+        units: &[&[Entry]],
         threads: usize,
         request: &LeafRequest,
         ctx: &QueryContext,
     ) -> Vec<Result<Option<LeafBatch>, Error>> {
-        let (units, wave) = self.describe(units);
-        let loose = LooseView::new(self, units.iter().flatten().map(|s| s.series), request);
+        let (units, wave) = self.describe(selection, units, request);
         let results: Vec<Mutex<Option<_>>> = units.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let work = || {
@@ -176,7 +215,7 @@ impl Store {
                 // Relaxed: the counter hands out indices and nothing else.
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let Some(unit) = units.get(i) else { break };
-                *results[i].lock() = Some(self.run_unit(unit, &wave, &loose, request, ctx, &mut reader));
+                *results[i].lock() = Some(self.run_unit(unit, selection, &wave, request, ctx, &mut reader));
             }
         };
         let threads = threads.min(units.len());
@@ -194,6 +233,11 @@ impl Store {
     }
 }
 
+/// Entries of one group, or of none, a unit of work each.
+fn units(entries: &[Entry]) -> Vec<&[Entry]> {
+    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(UNIT_SERIES)).collect()
+}
+
 fn held(batch: &LeafBatch) -> usize {
     match &batch.data {
         LeafData::Grid(grid) => (0..grid.rows())
@@ -209,30 +253,41 @@ impl LeafExecutor for Store {
     }
 
     fn estimate(&self, request: &LeafRequest) -> Result<LeafCost, Error> {
-        let selected = self.selected(request);
+        let selection = self.selection(request)?;
         let range = request.time_range();
         let mut rows: HashMap<u32, u64> = HashMap::new();
-        let mut cost = LeafCost { series: selected.len() as u64, samples: 0 };
-        for group in selected.chunk_by(|a, b| a.0 == b.0) {
-            let id = group[0].0;
+        let mut cost = LeafCost { series: selection.entries.len() as u64, samples: 0 };
+        for group in selection.entries.chunk_by(|a, b| a.group == b.group) {
+            let id = group[0].group;
             let rows =
                 *rows.entry(id).or_insert_with(|| self.group(id).map_or(0, |g| view::rows_in(&g, range)));
             cost.samples += rows * group.len() as u64;
         }
+        // Series of a block are about equally long.
+        let mut in_block = vec![0_u64; selection.blocks.len() + selection.foreign.len()];
+        for entry in &selection.entries {
+            selection.places(entry).iter().for_each(|&(number, _)| in_block[number as usize] += 1);
+        }
+        let ours = selection.blocks.iter().map(|b| (b.meta().samples, b.meta().series));
+        let stats = selection.foreign.iter().map(|b| &b.meta().stats);
+        let theirs = stats.map(|s| (s.num_samples, s.num_series));
+        for ((samples, series), n) in ours.chain(theirs).zip(in_block) {
+            cost.samples += samples.saturating_mul(n).checked_div(series).unwrap_or(0);
+        }
         let loose = self.loose.read();
-        for (_, _, series) in selected {
-            cost.samples += loose.series.get(&series).map_or(0, |s| view::loose_rows_in(s, range));
+        for entry in &selection.entries {
+            cost.samples += loose.series.get(&entry.series).map_or(0, |s| view::loose_rows_in(s, range));
         }
         Ok(cost)
     }
 
     fn run(&self, request: &LeafRequest, ctx: &QueryContext, sink: &mut dyn LeafSink) -> Result<(), Error> {
         ctx.check()?;
-        let selected = self.selected(request);
-        let units = Self::units(&selected);
-        let threads = self.threads(selected.len());
+        let selection = self.selection(request)?;
+        let units = units(&selection.entries);
+        let threads = self.threads(selection.entries.len());
         for wave in units.chunks(threads * WAVE_UNITS) {
-            let results = self.run_wave(wave, threads, request, ctx);
+            let results = self.run_wave(&selection, wave, threads, request, ctx);
             let mut failed = None;
             for result in results {
                 match result {

@@ -1,19 +1,21 @@
 //! What readers take out of groups and loose series before they let go of the locks.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
-use kernels::Windows;
-use storage::{LeafOp, LeafRequest, TimeRange};
+use model::Histogram;
+use storage::TimeRange;
 
 use crate::Store;
+use crate::codec::histogram::HistogramCodec;
 use crate::group::Group;
-use crate::loose::{LooseChunk, LooseSeries};
+use crate::loose::{LooseChunk, LooseCodec, LooseSeries};
 use crate::segment::{ColumnReader, Segment};
 
-/// The rows of a group that a request can see: timestamps and windows for all its series, the raw cells of those selected.
+/// The rows of a group that a reader can see: timestamps for all its series, the raw cells of those selected.
 #[derive(Debug)]
 pub(super) struct GroupView {
     pub(super) ts: Vec<i64>,
-    pub(super) windows: Windows,
     /// Sealed segments and pieces in time order, each with its first row that counts and how many do.
     pub(super) segments: Vec<(Segment, usize, usize)>,
     /// Selected slots, ascending, and for each its raw cells that count.
@@ -25,9 +27,8 @@ pub(super) struct GroupView {
 }
 
 impl GroupView {
-    /// `None` where the group has no row for the request.
-    pub(super) fn new(store: &Store, group: u32, slots: &[u32], request: &LeafRequest) -> Option<Self> {
-        let range = request.time_range();
+    /// `None` where the group has no row in the range.
+    pub(super) fn new(store: &Store, group: u32, slots: &[u32], range: TimeRange) -> Option<Self> {
         let group = store.group(group)?;
         let mut slots = slots.to_vec();
         slots.sort_unstable();
@@ -45,15 +46,7 @@ impl GroupView {
             let all = state.sealed.iter().map(|(_, s)| s).chain(&state.pieces);
             all.filter(|s| s.meta.mint <= range.maxt && s.meta.maxt >= range.mint).cloned().collect()
         };
-        let mut view = Self {
-            ts: vec![],
-            windows: Windows::default(),
-            segments: vec![],
-            slots,
-            raw,
-            raw_rows: raw_ts.len(),
-            damaged: 0,
-        };
+        let mut view = Self { ts: vec![], segments: vec![], slots, raw, raw_rows: raw_ts.len(), damaged: 0 };
         let mut reader = ColumnReader::default();
         let mut ts = vec![];
         for segment in segments {
@@ -76,9 +69,6 @@ impl GroupView {
         if view.ts.is_empty() {
             return None;
         }
-        if let LeafOp::Range(_) = request.op {
-            view.windows = Windows::new(&view.ts, &request.grid, request.range_ms);
-        }
         Some(view)
     }
 
@@ -91,7 +81,7 @@ impl GroupView {
     }
 }
 
-fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
+pub(super) fn rows_of(ts: &[i64], range: TimeRange) -> std::ops::Range<usize> {
     let start = ts.partition_point(|&t| t < range.mint);
     let end = ts.partition_point(|&t| t <= range.maxt);
     start..end.max(start)
@@ -121,14 +111,13 @@ pub(super) struct LooseSamples {
 }
 
 /// The loose samples of a wave's series, all taken under one lock: a batch is seen whole or not at all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LooseView {
     series: HashMap<u32, LooseSamples>,
 }
 
 impl LooseView {
-    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, request: &LeafRequest) -> Self {
-        let range = request.time_range();
+    pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, range: TimeRange) -> Self {
         let loose = store.loose.read();
         let mut series = HashMap::new();
         if loose.series.is_empty() {
@@ -150,5 +139,34 @@ impl LooseView {
 
     pub(super) fn get(&self, series: u32) -> Option<&LooseSamples> {
         self.series.get(&series)
+    }
+}
+
+impl LooseSamples {
+    pub(super) fn has_histograms(&self) -> bool {
+        false
+    }
+
+    /// Appends the samples within the range; returns how many chunks were damaged.
+    pub(super) fn read(&self, codec: &mut LooseCodec, range: TimeRange, out: &mut Vec<(i64, f64)>) -> u64 {
+        let (mut ts, mut values) = (vec![], vec![]);
+        let mut damaged = 0;
+        for chunk in &self.chunks {
+            damaged += u64::from(codec.decode(chunk, &mut ts, &mut values).is_err());
+        }
+        let chunks = ts.into_iter().zip(values).filter(|(t, _)| (range.mint..=range.maxt).contains(t));
+        out.extend(chunks);
+        out.extend(self.ts.iter().copied().zip(self.values.iter().copied()));
+        damaged
+    }
+
+    /// Likewise the histograms.
+    pub(super) fn read_histograms(
+        &self,
+        _codec: &mut HistogramCodec,
+        _range: TimeRange,
+        _out: &mut Vec<(i64, Arc<Histogram>)>,
+    ) -> u64 {
+        0
     }
 }

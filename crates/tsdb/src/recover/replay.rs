@@ -14,7 +14,7 @@ use storage::Error;
 use super::Recovery;
 use crate::bytes::Reader;
 use crate::dir::Dir;
-use crate::group::{Group, LOST, Limits};
+use crate::group::{Group, LOST};
 use crate::index::MAX_GROUP;
 use crate::record::{self, Record, kind};
 use crate::{log, mmap};
@@ -58,7 +58,7 @@ impl Recovery {
         &mut self,
         dir: &Dir,
         first: u32,
-        limits: Limits,
+        raw_rows: usize,
     ) -> Result<(Vec<(u32, u64)>, u32), Error> {
         let numbers = log::list(&dir.log)?;
         let next = numbers.last().map_or(first, |n| n + 1).max(first).max(1);
@@ -78,7 +78,7 @@ impl Recovery {
             let (end, torn) = self.scan(i, &segments[i], newest, &mut rows);
             lengths.push((segments[i].number, if torn || newest { end as u64 } else { segments[i].bytes().len() as u64 }));
         }
-        self.replay_rows(&segments, rows, limits);
+        self.replay_rows(&segments, rows, raw_rows);
         // Nothing may read a map of what is cut off.
         drop(segments);
         if let Some(&(number, len)) = lengths.last() {
@@ -148,7 +148,7 @@ impl Recovery {
         (offset, torn)
     }
 
-    fn apply(&mut self, record: Record<'_>) -> Option<()> {
+    pub(super) fn apply(&mut self, record: Record<'_>) -> Option<()> {
         match record {
             Record::Series(series) => {
                 for (id, labels) in series {
@@ -191,6 +191,12 @@ impl Recovery {
                 }
             }
             Record::Row { .. } => {}
+            Record::Delete(range, series) => {
+                for s in series {
+                    let s = self.aliases.get(&s).copied().unwrap_or(s);
+                    self.deleted.entry(s).or_default().push(range);
+                }
+            }
             Record::Samples(samples) => {
                 for (id, ts, value) in samples {
                     let id = self.aliases.get(&id).copied().unwrap_or(id);
@@ -206,7 +212,8 @@ impl Recovery {
         Some(())
     }
 
-    fn replay_rows(&mut self, segments: &[Mapped], mut rows: HashMap<u32, Vec<RowAt>>, limits: Limits) {
+    fn replay_rows(&mut self, segments: &[Mapped], mut rows: HashMap<u32, Vec<RowAt>>, raw_rows: usize) {
+        let rows_from = self.rows_from;
         let mut shares: Vec<(usize, Vec<(&mut Group, Vec<RowAt>)>)> = (0..THREADS).map(|_| (0, vec![])).collect();
         for (id, group) in &mut self.groups {
             if let Some(rows) = rows.remove(id) {
@@ -222,7 +229,7 @@ impl Recovery {
             self.damaged += lost;
         }
         let work = |share: Vec<(&mut Group, Vec<RowAt>)>| -> u64 {
-            share.into_iter().map(|(group, rows)| replay_group(group, &rows, segments, limits)).sum()
+            share.into_iter().map(|(group, rows)| replay_group(group, &rows, segments, raw_rows, rows_from)).sum()
         };
         let mut shares = shares.into_iter().map(|s| s.1);
         let own = shares.next().unwrap_or_default();
@@ -237,7 +244,7 @@ impl Recovery {
 }
 
 /// Replays the rows of one group; returns how many could not be.
-fn replay_group(group: &mut Group, rows: &[RowAt], segments: &[Mapped], limits: Limits) -> u64 {
+fn replay_group(group: &mut Group, rows: &[RowAt], segments: &[Mapped], raw_rows: usize, rows_from: i64) -> u64 {
     let id = group.id;
     let state = group.state.get_mut();
     // The last row within the segment, which the next is written against.
@@ -248,7 +255,7 @@ fn replay_group(group: &mut Group, rows: &[RowAt], segments: &[Mapped], limits: 
         let segment = &segments[row.segment];
         let read = (|| {
             let payload = &segment.bytes()[row.payload.clone()];
-            let Some(Record::Row { ts, full, row: mut r, .. }) = record::parse(kind::ROW, payload) else {
+            let Some(Record::Row { ts, full, row: mut r }) = record::parse(kind::ROW, payload) else {
                 return None;
             };
             if full {
@@ -266,12 +273,14 @@ fn replay_group(group: &mut Group, rows: &[RowAt], segments: &[Mapped], limits: 
             last_of = None;
             continue;
         };
-        if state.last_ts.is_none_or(|l| l < ts) {
+        if ts < rows_from {
+            state.last_ts = state.last_ts.max(Some(ts));
+        } else if state.last_ts.is_none_or(|l| l < ts) {
             let known = last.len().min(state.slots.len());
-            if state.raw.ts.len() >= limits.raw_rows * RAW_PIECES {
-                state.compress(id, limits);
+            if state.raw.ts.len() >= raw_rows * RAW_PIECES {
+                state.compress(id);
             }
-            state.push_raw(ts, &last[..known], segment.number, limits);
+            state.push_raw(ts, &last[..known], segment.number, raw_rows);
         }
     }
     damaged

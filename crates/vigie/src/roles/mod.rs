@@ -5,6 +5,7 @@ pub(crate) mod dashboards;
 mod metrics;
 pub(crate) mod prometheus;
 pub(crate) mod run;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;

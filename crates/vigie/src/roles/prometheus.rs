@@ -18,9 +18,6 @@ use super::{Clock, metrics};
 use crate::Failure;
 use crate::flags::Parsed;
 
-/// How often the store is given time to seal, truncate its log and drop what is too old.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
-
 /// Upstream's default retention.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
@@ -299,7 +296,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
     tokio::spawn(Arc::clone(&parts).reload_on(wishes));
-    tokio::spawn(Arc::clone(&parts).maintain(shutdown.clone()));
+    super::upkeep::spawn(Arc::clone(&parts.store), Arc::clone(&parts.clock), shutdown);
     Ok(Running { router: web::api::router(api), reloads, parts })
 }
 
@@ -372,24 +369,6 @@ impl Parts {
         self.reload_success.set(f64::from(u8::from(success)));
         if success {
             self.reload_time.set(now_ms as f64 / 1000.0);
-        }
-    }
-
-    async fn maintain(self: Arc<Self>, shutdown: Shutdown) {
-        let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = shutdown.wait() => return,
-            }
-            let (store, now_ms) = (Arc::clone(&self.store), (self.clock)());
-            match tokio::task::spawn_blocking(move || store.maintain(now_ms)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => {
-                    tracing::error!(err = %e, "Maintenance of the store failed; it will be tried again");
-                }
-                Err(e) => tracing::error!(err = %e, "Maintenance of the store ended abnormally"),
-            }
         }
     }
 }

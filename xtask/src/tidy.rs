@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 9] = [
     &["httpclient", "telemetry"],
     &["tsdb", "promql", "scrape", "discovery", "remote", "exporters", "alertmanager"],
     &["rules"],
-    &["notifier"],
+    &["notifier", "promtool"],
     &["web", "dashboards"],
     &["vigie"],
     &["e2e"],

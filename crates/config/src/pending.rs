@@ -21,7 +21,6 @@ const PENDING: &[(&str, &str, &str)] = &[
     ("config.AlertmanagerConfig", "sigv4", "requests are not signed"),
     ("config.TSDBConfig", "stale_series_compaction_threshold", "stale series are compacted with the others"),
     ("config.TSDBConfig", "chunk_encoding", "the store has its own encoding"),
-    ("config.StorageConfig", "exemplars", "exemplars are not stored yet"),
 ];
 
 /// Warns when `key` of `section` is one of the keys above, or a service discovery.

@@ -18,8 +18,8 @@ section! {
 section! {
     /// The time series store.
     TsdbConfig as "config.TSDBConfig" {
-        /// How old a sample may be beside the newest of its series.
-        out_of_order_time_window: Duration = Duration::ZERO, "out_of_order_time_window" omit;
+        /// How old a sample may be beside the newest of its series; the program's default where absent.
+        out_of_order_time_window: Option<Duration> = None, "out_of_order_time_window" omit;
         /// Share of stale series, 0 to 1, at which they are compacted; 0: never.
         stale_series_compaction_threshold: f64 = 0.0, "stale_series_compaction_threshold" omit;
         /// Encodings of chunks.
@@ -38,12 +38,12 @@ section! {
 }
 
 section! {
-    /// What is kept; zero: no bound of that kind.
+    /// What is kept; zero: no bound of that kind; absent: what the flags say.
     RetentionConfig as "config.TSDBRetentionConfig" {
         /// How long.
-        time: Duration = Duration::ZERO, "time" omit;
+        time: Option<Duration> = None, "time" omit;
         /// How much.
-        size: ByteSize = ByteSize(0), "size" omit;
+        size: Option<ByteSize> = None, "size" omit;
         /// How much of the disk, 0 to 100; wins over the size.
         percentage: f64 = 0.0, "percentage" omit;
     }

@@ -310,19 +310,19 @@ impl Head {
             .reduce(|a, b| TimeRange { mint: a.mint.min(b.mint), maxt: a.maxt.max(b.maxt) })
     }
 
-    /// Hands each series with its samples within `range` to `sink`, in label order, those without samples left out.
+    /// Hands each series that has samples within `range` to `sink`, in label order.
     ///
     /// # Errors
     /// What `sink` returns.
     pub fn for_each<E: From<Error>>(
         &self,
         range: TimeRange,
-        sink: &mut dyn FnMut(&LabelSet, Samples) -> Result<(), E>,
+        sink: &mut dyn FnMut(SeriesSamples) -> Result<(), E>,
     ) -> Result<(), E> {
         for (labels, series) in &self.series {
             let samples = series.samples(range)?;
             if !samples.is_empty() {
-                sink(labels, samples)?;
+                sink((labels.clone(), samples))?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What a target's bodies consist of: for each line that was seen, a hash of its text and where its value goes.
 //!
-//! Texts are not kept, only 64-bit hashes under a random seed: 20 bytes a line instead of a hundred. A line is taken for a known
-//! one when length and hash agree. Two different series of one target then get mixed up with a probability of n²/2⁶⁵, 10⁻¹³
+//! Texts are not kept, only 61-bit hashes under a random seed: 25 bytes a line instead of a hundred. A line is taken for a known
+//! one when length and hash agree. Two different series of one target then get mixed up with a probability of n²/2⁶², 10⁻¹²
 //! for 2,500 series; and since lines are only ever compared with lines of the same target, a target that forged a collision
 //! could only mislabel values of its own, which it may report as it likes anyway.
 
@@ -27,14 +27,51 @@ pub(crate) enum Target {
     Comment,
 }
 
-/// A line that was seen.
+/// A line that was seen, in 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
+    /// The hash, with the kind of the target in the bits of `KIND`.
     hash: u64,
     len: u32,
-    /// Where it stood in the last body.
-    place: u32,
-    pub(crate) target: Target,
+    /// The target's number, where its kind has one.
+    index: u32,
+}
+
+/// In the middle: the table of hashes uses the lowest bits and the highest.
+const KIND_SHIFT: u32 = 40;
+const KIND: u64 = 7 << KIND_SHIFT;
+
+impl Line {
+    fn new(hash: u64, len: u32, target: Target) -> Self {
+        let (kind, index) = match target {
+            Target::Slot(index) => (0, index),
+            Target::Dropped => (1, 0),
+            Target::Stamped => (2, 0),
+            Target::Pending(index) => (3, index),
+            Target::Meta(index) => (4, index),
+            Target::Type(index) => (5, index),
+            Target::Comment => (6, 0),
+        };
+        Self { hash: hash & !KIND | kind << KIND_SHIFT, len, index }
+    }
+
+    #[inline]
+    pub(crate) fn target(&self) -> Target {
+        match (self.hash & KIND) >> KIND_SHIFT {
+            0 => Target::Slot(self.index),
+            1 => Target::Dropped,
+            2 => Target::Stamped,
+            3 => Target::Pending(self.index),
+            4 => Target::Meta(self.index),
+            5 => Target::Type(self.index),
+            _ => Target::Comment,
+        }
+    }
+
+    #[inline]
+    fn hash(&self) -> u64 {
+        self.hash & !KIND
+    }
 }
 
 /// Lines by place in the last body, and by hash.
@@ -63,7 +100,8 @@ impl Lines {
     }
 
     pub(crate) fn set_target(&mut self, id: u32, target: Target) {
-        self.known[id as usize].target = target;
+        let line = &mut self.known[id as usize];
+        *line = Line::new(line.hash, line.len, target);
     }
 
     /// Where in `body` the text of line `id` ends if it starts at `pos`; `None` when other bytes stand there.
@@ -71,27 +109,32 @@ impl Lines {
     pub(crate) fn end_of(&self, line: &Line, body: &[u8], pos: usize) -> Option<usize> {
         let end = pos + line.len as usize;
         let text = body.get(pos..end)?;
-        (xxh3_64_with_seed(text, self.seed) == line.hash).then_some(end)
+        (self.hash(text) == line.hash()).then_some(end)
+    }
+
+    #[inline]
+    fn hash(&self, text: &[u8]) -> u64 {
+        xxh3_64_with_seed(text, self.seed) & !KIND
     }
 
     /// The line with this text.
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
-        let hash = xxh3_64_with_seed(text, self.seed);
+        let hash = self.hash(text);
         let same = |id: &u32| {
             let line = self.line(*id);
-            line.hash == hash && line.len as usize == text.len()
+            line.hash() == hash && line.len as usize == text.len()
         };
         self.by_hash.find(hash, same).copied()
     }
 
     /// Adds a line that is not known yet.
     pub(crate) fn add(&mut self, text: &[u8], target: Target) -> u32 {
-        let hash = xxh3_64_with_seed(text, self.seed);
+        let hash = self.hash(text);
         let narrow = |n| u32::try_from(n).expect("a body is below 4 GiB, so are its lines");
         let id = narrow(self.known.len());
-        self.known.push(Line { hash, len: narrow(text.len()), place: u32::MAX, target });
+        self.known.push(Line::new(hash, narrow(text.len()), target));
         let known = &self.known;
-        self.by_hash.insert_unique(hash, id, |i| known[*i as usize].hash);
+        self.by_hash.insert_unique(hash, id, |i| known[*i as usize].hash());
         id
     }
 
@@ -106,16 +149,19 @@ impl Lines {
             && let Some(line) = self.known.pop()
         {
             let id = u32::try_from(self.known.len()).expect("was an id");
-            if let Ok(entry) = self.by_hash.find_entry(line.hash, |i| *i == id) {
+            if let Ok(entry) = self.by_hash.find_entry(line.hash(), |i| *i == id) {
                 entry.remove();
             }
         }
     }
 
-    /// Where the line stood in the last body.
-    pub(crate) fn place_of(&self, id: u32) -> Option<usize> {
-        let place = self.line(id).place as usize;
-        (self.order.get(place) == Some(&id)).then_some(place)
+    /// For each line where it stood in the last body; `u32::MAX` for those that did not.
+    pub(crate) fn places(&self) -> Vec<u32> {
+        let mut places = vec![u32::MAX; self.known.len()];
+        for (place, id) in (0..).zip(&self.order) {
+            places[*id as usize] = place;
+        }
+        places
     }
 
     /// Takes a new order, and forgets lines that are in it no more once they are too many. Returns the new id of each old one
@@ -124,10 +170,9 @@ impl Lines {
         self.order = order;
         self.order.shrink_to_fit();
         let narrow = |n| u32::try_from(n).expect("fewer lines than bytes in a body");
-        for (place, id) in self.order.iter().enumerate() {
-            self.known[*id as usize].place = narrow(place);
-        }
-        if self.known.len() <= 2 * self.order.len() + 1000 {
+        if self.known.len() <= self.order.len() + self.order.len() / 2 + 1000 {
+            // The first body made it grow by doubling.
+            self.known.shrink_to(self.known.len() + self.known.len() / 8);
             return None;
         }
         let mut moved = vec![None; self.known.len()];
@@ -141,7 +186,7 @@ impl Lines {
         }
         self.by_hash = HashTable::with_capacity(known.len());
         for (id, line) in known.iter().enumerate() {
-            self.by_hash.insert_unique(line.hash, narrow(id), |i| known[*i as usize].hash);
+            self.by_hash.insert_unique(line.hash(), narrow(id), |i| known[*i as usize].hash());
         }
         self.known = known;
         Some(moved)
@@ -168,14 +213,26 @@ mod tests {
             (0..3000_u32).map(|i| lines.add(format!("l{i}").as_bytes(), Target::Slot(i))).collect();
         assert!(lines.set_order(ids.clone()).is_none());
         assert_eq!(lines.find(b"l77"), Some(ids[77]));
-        assert_eq!(lines.place_of(ids[77]), Some(77));
+        assert_eq!(lines.places()[77], 77);
         assert_eq!(lines.end_of(lines.line(ids[5]), b"xxl5 1", 2), Some(4));
         assert_eq!(lines.end_of(lines.line(ids[5]), b"xxl6 1", 2), None);
         let moved = lines.set_order(vec![ids[2999], ids[5]]).expect("most are gone");
         assert_eq!(moved[2999], Some(0));
         assert_eq!(lines.find(b"l77"), None);
         assert_eq!(lines.find(b"l5"), Some(1));
-        assert_eq!(lines.line(1).target, Target::Slot(5));
+        assert_eq!(lines.line(1).target(), Target::Slot(5));
+        assert_eq!(lines.places(), [0, 1]);
+        for target in [
+            Target::Dropped,
+            Target::Stamped,
+            Target::Pending(9),
+            Target::Meta(8),
+            Target::Type(7),
+            Target::Comment,
+        ] {
+            lines.set_target(1, target);
+            assert_eq!((lines.line(1).target(), lines.find(b"l5")), (target, Some(1)));
+        }
         lines.add(b"new", Target::Dropped);
         lines.truncate(2);
         assert_eq!((lines.find(b"new"), lines.len()), (None, 2));

@@ -275,6 +275,69 @@ fn churn_reopens_the_group_without_a_gap() {
     assert!(t.heap_bytes() < 1600 * 120, "{}", t.heap_bytes());
 }
 
+/// A third of the series is replaced little by little, then all stays as it is.
+#[test]
+fn dead_slots_are_left_behind_without_a_marker_or_a_sample_too_many() {
+    for keep_slots in [false, true] {
+        let memory = Arc::new(Memory::default());
+        if keep_slots {
+            memory.keep_slots();
+        }
+        let sinks = sinks(&memory);
+        let stats = sinks.stats.clone();
+        let target = LabelSet::from_pairs([("job", "j"), ("instance", "i")]);
+        let mut t = Ingest::new(sinks, Arc::new(settings()), target.clone(), target, Duration::from_secs(10));
+        let mut first = 0;
+        let mut names: Vec<u32> = (0..1000).collect();
+        for ts in 1..=80_u32 {
+            let before = names.clone();
+            if (10..50).contains(&ts) {
+                first += 25;
+                names = (first..first + 1000).collect();
+            }
+            let body: String = names.iter().map(|n| format!("m{{n=\"{n}\"}} {ts}\n")).collect();
+            let s = feed(&mut t, i64::from(ts), &body);
+            let new = names.iter().filter(|n| ts == 1 || !before.contains(n)).count();
+            assert_eq!((s.error, s.scraped, s.added), (None, 1000, new as u64), "{ts}");
+            let mut expect = BTreeMap::new();
+            for n in before.iter().filter(|n| !names.contains(n)) {
+                expect.extend(row(&[(&format!("m{{n={n}}}"), "stale")]));
+            }
+            for n in &names {
+                expect.extend(row(&[(&format!("m{{n={n}}}"), &ts.to_string())]));
+            }
+            assert_eq!(memory.last(), expect, "{ts}");
+        }
+        let reopened = stats.snapshot().groups_reopened;
+        assert!((2..=4).contains(&reopened), "{reopened}: at each third, and no more once it is calm");
+        assert_eq!(memory.open_groups(), 1);
+        let slots = memory.slots();
+        assert_eq!(slots.len() as u64, reopened + 1);
+        if !keep_slots {
+            assert!(slots.iter().all(|n| *n < 1000 + 700), "{slots:?}");
+        }
+        assert!(t.heap_bytes() < 1000 * 150, "{}", t.heap_bytes());
+    }
+}
+
+/// A body of other series, refused by the store, or after which settings change, is not taken for the one before.
+#[test]
+fn equal_bodies_are_not_as_before_when_what_was_before_is_not_known() {
+    let memory = Arc::new(Memory::default());
+    let mut t = ingest(&memory, settings());
+    feed(&mut t, 1, "a 1\nb 1\n");
+    memory.fail_with(Some(ErrorKind::NoSpace));
+    feed(&mut t, 2, "a 2\nc 2\n");
+    memory.fail_with(None);
+    let s = feed(&mut t, 3, "a 3\nc 3\n");
+    assert_eq!((s.added, memory.last()), (1, row(&[("a", "3"), ("b", "stale"), ("c", "3")])));
+    assert_eq!(feed(&mut t, 4, "a 4\nc 4\n").added, 0);
+    let other = LabelSet::from_pairs([("job", "j"), ("instance", "i"), ("x", "y")]);
+    t.reconfigure(Arc::new(settings()), other, Duration::from_secs(1));
+    feed(&mut t, 5, "");
+    assert_eq!(memory.last(), row(&[("a", "stale"), ("c", "stale")]));
+}
+
 #[test]
 fn real_bodies_scrape_whole() {
     for part in ["exporters", "exporters-upstream"] {

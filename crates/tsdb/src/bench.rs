@@ -135,3 +135,7 @@ pub fn fuzz_histograms(data: &[u8]) {
     codec.encode(&back, &mut again);
     assert!(bytes == again, "histograms changed");
 }
+
+#[cfg(test)]
+#[path = "bench_tests.rs"]
+mod tests;

@@ -2,10 +2,9 @@
 //!
 //! ```text
 //! chunks/00000001.chunks := "VIGIECHK", version u32, crc32c u32 of the twelve bytes before; items; [footer]
-//! item   := kind u8 (1 group segment, 2 loose chunks), 0 0 0, meta length u32, body length u32,
+//! item   := kind u8 (1 group segment, 4 loose chunks), 0 0 0, meta length u32, body length u32,
 //!           crc32c u32 of the twelve bytes before and meta; meta; body
-//! loose meta := count u32, count * (ref u32, rows u32, mint i64, maxt i64, offset u32, length u32, crc32c u32)
-//! loose chunk:= ts length varint, ts ints, values chunk
+//! loose item := see `loose::chunk`
 //! footer := an item of kind 3 whose meta is the offset of each item, u64; then its own offset u64, crc32c u32 of that, "ENDC"
 //! ```
 //! A file that is still written to has no footer; its items are found one after the other. With a footer a damaged item
@@ -20,7 +19,7 @@ use storage::Error;
 
 use crate::bytes::Reader;
 use crate::disk::{DiskFile, Faults, sync_dir};
-use crate::loose::LooseChunk;
+use crate::loose::{ItemBuilder, LooseItem};
 use crate::mmap::{self, Blob};
 use crate::segment::{Meta, Segment};
 
@@ -31,14 +30,14 @@ const ITEM_HEADER: usize = 16;
 const TRAILER: usize = 16;
 const END: &[u8; 4] = b"ENDC";
 const GROUP: u8 = 1;
-const LOOSE: u8 = 2;
 const FOOTER: u8 = 3;
+const LOOSE: u8 = 4;
 
 /// One item of a file.
 #[derive(Debug)]
 pub(crate) enum Item {
     Group(Segment),
-    Loose(Vec<(u32, LooseChunk)>),
+    Loose(LooseItem),
 }
 
 /// What is known of a file.
@@ -80,27 +79,11 @@ impl Batch {
         self.item(GROUP, &bytes, body, meta.mint, meta.maxt);
     }
 
-    /// Chunks with the series they belong to.
-    pub(crate) fn loose(&mut self, chunks: &[(u32, LooseChunk)]) {
-        let (Some(mint), Some(maxt)) =
-            (chunks.iter().map(|c| c.1.mint).min(), chunks.iter().map(|c| c.1.maxt).max())
-        else {
-            return;
-        };
-        let (mut meta, mut body) = (vec![], vec![]);
-        let length = |n: usize| u32::try_from(n).expect("a batch is far below 4 GiB").to_le_bytes();
-        meta.extend_from_slice(&length(chunks.len()));
-        for (series, chunk) in chunks {
-            meta.extend_from_slice(&series.to_le_bytes());
-            meta.extend_from_slice(&chunk.rows.to_le_bytes());
-            meta.extend_from_slice(&chunk.mint.to_le_bytes());
-            meta.extend_from_slice(&chunk.maxt.to_le_bytes());
-            meta.extend_from_slice(&length(body.len()));
-            meta.extend_from_slice(&length(chunk.body.len()));
-            meta.extend_from_slice(&chunk.crc.to_le_bytes());
-            body.extend_from_slice(&chunk.body);
+    /// Chunks of loose series; nothing where there are none.
+    pub(crate) fn loose(&mut self, item: &ItemBuilder) {
+        if let (Some(mint), Some(maxt)) = (item.mint, item.maxt) {
+            self.item(LOOSE, &item.meta(), &item.body, mint, maxt);
         }
-        self.item(LOOSE, &meta, &body, mint, maxt);
     }
 }
 
@@ -167,8 +150,14 @@ impl ChunkFiles {
         let numbers = crate::dir::numbered(dir, ".chunks")?;
         let next = numbers.last().map_or(1, |n| n + 1);
         let mut opened = vec![];
-        for number in numbers {
+        for (at, &number) in numbers.iter().enumerate() {
             match open_file(dir, number) {
+                Ok(file) if file.info.len < HEADER_LEN as u64 && at + 1 == numbers.len() => {
+                    // A crash between the creation of the newest file and its header: nothing was in it.
+                    tracing::warn!(file = number, "chunk file: never begun, removed");
+                    std::fs::remove_file(path(dir, number))
+                        .map_err(|e| Error::io(format!("chunk file {number}: remove"), e))?;
+                }
                 Ok(file) => opened.push(file),
                 Err(e) => {
                     tracing::error!(file = number, error = %e, "chunk file cannot be read");
@@ -396,7 +385,7 @@ fn open_file(dir: &Path, number: u32) -> Result<Opened, Error> {
         .iter()
         .flat_map(|item| match item {
             Item::Group(s) => Some(s.meta.maxt),
-            Item::Loose(chunks) => chunks.iter().map(|c| c.1.maxt).max(),
+            Item::Loose(item) => item.maxt(),
         })
         .max()
         .unwrap_or(i64::MIN);
@@ -445,24 +434,12 @@ fn raw_item(
 fn item_at(map: &Arc<Mmap>, offset: usize, end: usize) -> Option<(Item, usize)> {
     let (kind, meta, body) = raw_item(map, offset, end)?;
     let next = body.end;
-    let mut r = Reader::new(&map[meta]);
     let item = match kind {
-        GROUP => Item::Group(Segment { meta: Meta::get(&mut r)?, body: Blob::mapped(map, body)? }),
-        LOOSE => {
-            let count = r.u32()?;
-            let mut chunks = vec![];
-            for _ in 0..count {
-                let (series, rows) = (r.u32()?, r.u32()?);
-                let (mint, maxt) = (r.i64()?, r.i64()?);
-                let (at, len, crc) = (r.u32()? as usize, r.u32()? as usize, r.u32()?);
-                let range = body.start.checked_add(at)?..body.start.checked_add(at)?.checked_add(len)?;
-                if range.end > body.end {
-                    return None;
-                }
-                chunks.push((series, LooseChunk::new(rows, mint, maxt, crc, Blob::mapped(map, range)?)?));
-            }
-            Item::Loose(chunks)
+        GROUP => {
+            let meta = Meta::get(&mut Reader::new(&map[meta]))?;
+            Item::Group(Segment { meta, body: Blob::mapped(map, body)? })
         }
+        LOOSE => Item::Loose(LooseItem::read(map, &map[meta], body)?),
         _ => return None,
     };
     Some((item, next))

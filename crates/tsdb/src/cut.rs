@@ -109,7 +109,12 @@ impl Store {
                 put_varint(out, position.1);
             })?;
             write_groups(&mut writer, &groups)?;
-            self.write_loose(&mut writer)?;
+            {
+                let loose = self.loose.read();
+                crate::loose::write_checkpoint(&loose, &mut writer)?;
+                // Under the same lock: who appends exemplars holds it.
+                self.exemplars.lock().write(&mut writer)?;
+            }
             for (&series, ranges) in &*self.state.get().deleted {
                 for &range in ranges {
                     writer.frame(kind::DELETE, |out| record::fill_delete(out, &[series], range))?;

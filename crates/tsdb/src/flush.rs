@@ -54,7 +54,7 @@ impl Store {
                 }
             })
             .sum();
-        let active = in_rows + self.loose.read().series.len() as u64;
+        let active = in_rows + self.loose.read().len() as u64;
         let gone = self.index.read().live().len().saturating_sub(active);
         gone >= GONE_AT_LEAST && gone > active / 3
     }
@@ -73,7 +73,7 @@ impl Store {
                 state.compress(group.id);
             }
         }
-        let mark = self.loose.read().mark();
+        let mark = self.loose.write().mark(loose_until);
         let mut written = vec![];
         let spans = self.spans_before(&groups, until, loose_until);
         let last = spans.last().copied();
@@ -174,7 +174,7 @@ impl Store {
         }
         let mut loose = self.loose.write();
         loose.retain_nonempty();
-        held.extend(loose.series.keys().copied());
+        held.extend(loose.iter().map(|s| s.series));
         let gone = {
             let index = self.index.read();
             index.live() - &held

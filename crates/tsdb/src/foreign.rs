@@ -116,12 +116,12 @@ pub(crate) fn copy_log(
         while start <= bounds.maxt {
             let range = Range { mint: start.max(mint), maxt: (start + span - 1).min(bounds.maxt) };
             let mut writer = BlockWriter::create(blocks, now, entropy(), Effort::Fresh, faults)?;
-            head.for_each(range, &mut |labels, samples| {
+            head.for_each(range, &mut |(labels, samples)| {
                 let (ts, values): (Vec<i64>, Vec<f64>) = samples.floats.into_iter().unzip();
                 let histograms: Vec<_> =
                     samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h))).collect();
                 let data = SeriesData { ts: &ts, values: &values, histograms: &histograms };
-                writer.series(labels, &data).map_err(Failed)
+                writer.series(&labels, &data).map_err(Failed)
             })
             .map_err(|Failed(e)| e)?;
             writer.finish(About { level: 1, ..About::default() })?;

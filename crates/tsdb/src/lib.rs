@@ -25,6 +25,7 @@ mod cut;
 mod definitions;
 mod dir;
 mod disk;
+mod exemplars;
 mod flush;
 mod foreign;
 mod group;

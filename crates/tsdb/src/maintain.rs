@@ -9,19 +9,14 @@ use std::sync::atomic::Ordering;
 use model::TimestampMs;
 use storage::{Error, ErrorKind};
 
-use crate::bytes::put_varint;
 use crate::chunkfile::{Batch, Item};
 use crate::cut::Cut;
 use crate::group::{Group, join, joinable};
-use crate::loose::{LooseChunk, LooseCodec};
-use crate::record::kind;
 use crate::store::count;
-use crate::{Store, checkpoint};
+use crate::Store;
 
 /// Samples after which maintenance is due.
 const SAMPLES_PER_MAINTENANCE: u64 = 4_000_000;
-/// Loose chunks per item of a chunk file.
-const LOOSE_PER_ITEM: usize = 4096;
 
 /// A segment that waits for its place in a chunk file.
 struct Joined {
@@ -120,7 +115,7 @@ impl Store {
         Ok(())
     }
 
-    fn append_chunks(&self, batch: &Batch, expected: usize) -> Result<(u32, Vec<Item>), Error> {
+    pub(crate) fn append_chunks(&self, batch: &Batch, expected: usize) -> Result<(u32, Vec<Item>), Error> {
         let (file, items) = self.chunks.lock().append(batch)?;
         if items.len() != expected {
             return Err(Error::new(
@@ -129,102 +124,6 @@ impl Store {
             ));
         }
         Ok((file, items))
-    }
-
-    fn seal_loose(&self) -> Result<(), Error> {
-        let seal_samples = self.options.seal_samples;
-        let mut ready: Vec<(u32, Vec<LooseChunk>)> = {
-            let loose = self.loose.read();
-            let ready = loose.series.iter().filter(|(_, s)| s.piece_samples() >= seal_samples);
-            ready.map(|(&id, s)| (id, s.pieces.clone())).collect()
-        };
-        ready.sort_unstable_by_key(|(id, _)| *id);
-        let mut codec = LooseCodec::default();
-        for portion in ready.chunks(LOOSE_PER_ITEM) {
-            let mut sealed = vec![];
-            let mut taken = vec![];
-            for (id, pieces) in portion {
-                let (mut ts, mut values) = (vec![], vec![]);
-                let mut n = 0;
-                for piece in pieces {
-                    if n > 0 && ts.len() + piece.rows as usize > seal_samples.max(crate::MAX_CHUNK_ROWS / 4) {
-                        break;
-                    }
-                    if codec.decode(piece, &mut ts, &mut values).is_err() {
-                        tracing::error!(series = id, "piece of a series is damaged");
-                        self.note_damage(1);
-                    }
-                    n += 1;
-                }
-                if !ts.is_empty() {
-                    sealed.push((*id, codec.encode(&ts, &values)));
-                    taken.push((*id, n));
-                }
-            }
-            let mut batch = Batch::default();
-            batch.loose(&sealed);
-            if batch.is_empty() {
-                continue;
-            }
-            let (file, items) = self.append_chunks(&batch, 1)?;
-            let Some(Item::Loose(chunks)) = items.into_iter().next() else { continue };
-            let mut loose = self.loose.write();
-            for ((id, n), (_, chunk)) in taken.into_iter().zip(chunks) {
-                if let Some(series) = loose.series.get_mut(&id) {
-                    series.pieces.drain(..n);
-                    series.sealed.push((file, chunk));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the loose samples that no chunk file has to a checkpoint.
-    pub(crate) fn write_loose(&self, writer: &mut checkpoint::Writer) -> Result<(), Error> {
-        let loose = self.loose.read();
-        let mut ids: Vec<u32> = loose.series.keys().copied().collect();
-        ids.sort_unstable();
-        let mut codec = LooseCodec::default();
-        let (mut ts, mut values) = (vec![], vec![]);
-        for id in ids {
-            let series = &loose.series[&id];
-            let Some((last_ts, last_bits)) = series.last else { continue };
-            ts.clear();
-            values.clear();
-            for piece in &series.pieces {
-                if codec.decode(piece, &mut ts, &mut values).is_err() {
-                    tracing::error!(series = id, "piece of a series is damaged");
-                    self.note_damage(1);
-                }
-            }
-            ts.extend_from_slice(&series.ts);
-            values.extend_from_slice(&series.values);
-            let mut start = 0;
-            loop {
-                // One record holds one chunk; the last one, maybe empty, carries the newest sample.
-                let n = (ts.len() - start).min(crate::MAX_CHUNK_ROWS);
-                let end = start + n;
-                let last = end == ts.len();
-                let (at, bits) =
-                    if last { (last_ts, last_bits) } else { (ts[end - 1], values[end - 1].to_bits()) };
-                writer.frame(kind::LOOSE, |out| {
-                    put_varint(out, u64::from(id));
-                    out.extend_from_slice(&at.to_le_bytes());
-                    out.extend_from_slice(&bits.to_le_bytes());
-                    put_varint(out, n as u64);
-                    if n > 0 {
-                        let chunk = codec.encode(&ts[start..end], &values[start..end]);
-                        out.extend_from_slice(&chunk.mint.to_le_bytes());
-                        out.extend_from_slice(&chunk.body);
-                    }
-                })?;
-                start = end;
-                if last {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Drops chunk files that end before `mint`, then groups and series that have nothing left.
@@ -237,9 +136,7 @@ impl Store {
         for group in self.groups.read().by_id.values() {
             group.state.write().sealed.retain(|(file, _)| !removed.contains(file));
         }
-        for series in self.loose.write().series.values_mut() {
-            series.sealed.retain(|(file, _)| !removed.contains(file));
-        }
+        self.loose.write().drop_files(&removed);
         self.forget_empty();
     }
 }

@@ -7,12 +7,15 @@
 //!  3 slots  := group varint, first slot varint, count varint, count * ref varint
 //!  4 close  := group varint
 //!  5 row    := group varint, ts zigzag, full u8 (1: against nothing; 0: against the group's row before), row
-//!  6 samples:= count varint, count * (ref varint, ts zigzag from the one before, bits u64)
+//!  8 points := see `loose::replay`
+//!  9 histograms := see `loose::replay`
+//! 10 exemplars := see `exemplars`
 //! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
 //! 18 groups := count varint, count * (group varint, flags u8, [newest row i64], [sealed until i64])
-//! 20 loose  := ref varint, last ts i64, last bits u64, count varint, [mint i64, loose chunk]
 //! 21 end    := next ref varint, next group varint
 //! 22 state  := definitions file varint, its length varint, samples' segment varint, offset varint
+//! 24 loose  := see `loose::checkpoint`
+//! 25 exemplars := see `exemplars`
 //! 32 names  := first number varint, count varint, count * (length varint, bytes)
 //! 33 pairs  := first number varint, count varint, count * (name's number varint, value: length varint, bytes)
 //! 34 sets   := first ref varint, count varint, pair numbers in all varint, count * (refs left out varint, set)
@@ -42,12 +45,15 @@ pub(crate) mod kind {
     pub(crate) const SLOTS: u8 = 3;
     pub(crate) const CLOSE: u8 = 4;
     pub(crate) const ROW: u8 = 5;
-    pub(crate) const SAMPLES: u8 = 6;
+    pub(crate) const POINTS: u8 = 8;
+    pub(crate) const HISTOGRAMS: u8 = 9;
+    pub(crate) const EXEMPLARS: u8 = 10;
     pub(crate) const DELETE: u8 = 12;
     pub(crate) const GROUPS: u8 = 18;
-    pub(crate) const LOOSE: u8 = 20;
     pub(crate) const END: u8 = 21;
     pub(crate) const STATE: u8 = 22;
+    pub(crate) const LOOSE: u8 = 24;
+    pub(crate) const KEPT_EXEMPLARS: u8 = 25;
     pub(crate) const NAMES: u8 = 32;
     pub(crate) const PAIRS: u8 = 33;
     pub(crate) const SETS: u8 = 34;
@@ -159,19 +165,6 @@ pub(crate) fn put_row(out: &mut Vec<u8>, group: u32, ts: i64, last: Option<&[f64
     });
 }
 
-pub(crate) fn put_samples(out: &mut Vec<u8>, samples: &[(u32, i64, f64)]) {
-    frame(out, kind::SAMPLES, |out| {
-        put_varint(out, samples.len() as u64);
-        let mut last = 0_i64;
-        for &(series, ts, value) in samples {
-            put_varint(out, u64::from(series));
-            put_zigzag(out, ts.wrapping_sub(last));
-            out.extend_from_slice(&value.to_bits().to_le_bytes());
-            last = ts;
-        }
-    });
-}
-
 /// `range` of these series is deleted.
 pub(crate) fn put_delete(out: &mut Vec<u8>, series: &RoaringBitmap, range: TimeRange) {
     let series: Vec<u32> = series.iter().collect();
@@ -193,7 +186,9 @@ pub(crate) enum Record<'a> {
     Slots { group: u32, first: u32, series: Vec<u32> },
     Close(u32),
     Row { ts: i64, full: bool, row: Reader<'a> },
-    Samples(Vec<(u32, i64, f64)>),
+    Points(Reader<'a>),
+    Histograms(Reader<'a>),
+    Exemplars(Reader<'a>),
     Delete(TimeRange, Vec<u32>),
 }
 
@@ -218,16 +213,9 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
             r.varint32()?;
             Record::Row { ts: r.zigzag()?, full: r.u8()? == 1, row: r }
         }
-        kind::SAMPLES => {
-            let n = r.count()?;
-            let mut last = 0_i64;
-            let samples = (0..n).map(|_| {
-                let series = r.varint32()?;
-                last = last.wrapping_add(r.zigzag()?);
-                Some((series, last, f64::from_bits(r.u64()?)))
-            });
-            Record::Samples(samples.collect::<Option<_>>()?)
-        }
+        kind::POINTS => Record::Points(r),
+        kind::HISTOGRAMS => Record::Histograms(r),
+        kind::EXEMPLARS => Record::Exemplars(r),
         kind::DELETE => {
             let range = TimeRange { mint: r.zigzag()?, maxt: r.zigzag()? };
             let n = r.count()?;
@@ -247,13 +235,13 @@ mod tests {
         let mut out = vec![];
         put_close(&mut out, 7);
         let second = out.len();
-        put_samples(&mut out, &[(1, 5, 2.0), (2, 3, -1.0)]);
+        put_slots(&mut out, 7, 2, &[5, 3]);
         let (kind, payload, next) = frame_at(&out, 0).unwrap();
         assert!(matches!(parse(kind, payload), Some(Record::Close(7))));
         assert_eq!(next, second);
         let (kind, payload, end) = frame_at(&out, second).unwrap();
-        let Some(Record::Samples(samples)) = parse(kind, payload) else { panic!("samples") };
-        assert_eq!(samples, [(1, 5, 2.0), (2, 3, -1.0)]);
+        let Some(Record::Slots { group: 7, first: 2, series }) = parse(kind, payload) else { panic!("slots") };
+        assert_eq!(series, [5, 3]);
         assert_eq!(end, out.len());
         for at in 4..second {
             let mut broken = out.clone();

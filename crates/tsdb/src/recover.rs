@@ -22,12 +22,12 @@ use crate::definitions;
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
+use crate::exemplars::Exemplars;
 use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::{Index, MAX_GROUP};
 use crate::log::Log;
-use crate::loose::{Loose, LooseCodec, LooseSeries};
-use crate::mmap::Blob;
+use crate::loose::Loose;
 use crate::record::{self, kind};
 use crate::segment::Segment;
 use crate::state::{Current, ReadState};
@@ -48,7 +48,14 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     let rows_from = blocks.all().iter().filter_map(|b| b.meta().flushed_until).max().unwrap_or(i64::MIN);
     let (foreign, damaged_foreign) = foreign::open(&dir.root)?;
     let damaged_blocks = damaged_blocks + damaged_foreign;
-    let mut state = Recovery { rows_from, damaged: damaged_blocks, ..Recovery::default() };
+    options.chunk_file_bytes = options.chunk_file_bytes.min(u64::from(u32::MAX / 2));
+    let mut state = Recovery {
+        rows_from,
+        damaged: damaged_blocks,
+        loose: Loose::new(options.block_span_ms),
+        exemplars: Exemplars::new(options.max_exemplars),
+        ..Recovery::default()
+    };
     let (chunks, opened) =
         ChunkFiles::open(&dir.chunks, options.chunk_file_bytes, options.chunk_file_span_ms, &faults)?;
     for file in opened {
@@ -83,8 +90,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     count(&counters.replayed_records, state.records);
     count(&counters.series_created, state.index.live().len());
     let now = (options.clock)();
-    let Recovery { index, groups, loose, codec, definitions, damaged, deleted, .. } = state;
+    let Recovery { index, groups, loose, exemplars, definitions, damaged, deleted, .. } = state;
     let read_state = ReadState { blocks: blocks.all(), foreign, rows_from, deleted: Arc::new(deleted) };
+    let of_groups = groups.values().filter_map(|g: &Group| g.state.read().last_ts);
+    let newest = of_groups.chain(loose.newest_ms()).max().unwrap_or(i64::MIN);
     let mut all = Groups::default();
     let mut groups: Vec<(u32, Group)> = groups.into_iter().collect();
     // Of several groups with one key the newest is the one to open.
@@ -104,7 +113,9 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         rows_before: AtomicI64::new(rows_from),
         definitions: Mutex::new(definitions),
         groups: RwLock::new(all),
-        loose: RwLock::new(Loose { series: loose, codec }),
+        loose: RwLock::new(loose),
+        exemplars: Mutex::new(exemplars),
+        newest_ms: AtomicI64::new(newest),
         index: RwLock::new(index),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
@@ -125,8 +136,8 @@ pub(crate) struct Recovery {
     deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
-    loose: HashMap<u32, LooseSeries, foldhash::fast::RandomState>,
-    codec: LooseCodec,
+    loose: Loose,
+    exemplars: Exemplars,
     definitions: Definitions,
     /// Segments in chunk files of groups that are not known yet.
     sealed: HashMap<u32, Vec<(u32, Segment)>>,
@@ -138,8 +149,8 @@ pub(crate) struct Recovery {
     samples_from: (u32, u64),
     /// The newest row of groups by the checkpoint, which may be in no file any more.
     newest: HashMap<u32, i64>,
-    /// Series that were defined again under another reference before their removal was known to any file.
-    aliases: HashMap<u32, u32>,
+    /// Series that were defined again, under a reference above, before any file knew of their removal.
+    renamed: HashMap<u32, u32>,
     damaged: u64,
     torn_bytes: u64,
     records: u64,
@@ -153,11 +164,7 @@ impl Recovery {
         match item {
             Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
-            Item::Loose(chunks) => {
-                for (series, chunk) in chunks {
-                    self.loose.entry(series).or_default().adopt_sealed(file, chunk);
-                }
-            }
+            Item::Loose(item) => self.loose.adopt(file, &item),
         }
     }
 
@@ -211,7 +218,8 @@ impl Recovery {
             let mut r = Reader::new(&checkpoint.map[range.clone()]);
             let read = match *kind {
                 kind::GROUPS => self.load_groups(&mut r),
-                kind::LOOSE => self.load_loose(&mut r),
+                kind::LOOSE => self.loose.load(&mut r),
+                kind::KEPT_EXEMPLARS => self.exemplars.load(&mut r),
                 kind::DELETE => record::parse(*kind, &checkpoint.map[range.clone()])
                     .and_then(|r| self.apply(r)),
                 kind::END => self.load_end(&mut r),
@@ -289,36 +297,6 @@ impl Recovery {
         }
     }
 
-    fn load_loose(&mut self, r: &mut Reader<'_>) -> Option<()> {
-        let (id, last_ts, last_bits) = (r.varint32()?, r.i64()?, r.u64()?);
-        let rows = usize::try_from(r.varint()?).ok().filter(|&n| n <= crate::MAX_CHUNK_ROWS)?;
-        let chunk = r.take(r.len())?;
-        let series = self.loose.entry(id).or_default();
-        if rows > 0 {
-            let mint = i64::from_le_bytes(*chunk.first_chunk()?);
-            let body = chunk.get(8..)?;
-            let chunk = crate::loose::LooseChunk::new(
-                u32::try_from(rows).ok()?,
-                mint,
-                last_ts,
-                crc32c::crc32c(body),
-                Blob::Memory(body.into()),
-            )?;
-            let (mut ts, mut values) = (vec![], vec![]);
-            self.codec.decode(&chunk, &mut ts, &mut values).ok()?;
-            let sealed = series.sealed_maxt();
-            for (ts, value) in ts.into_iter().zip(values) {
-                if sealed.is_none_or(|s| s < ts) {
-                    series.push(ts, value, &mut self.codec);
-                }
-            }
-        }
-        if series.last.is_none_or(|(ts, _)| ts <= last_ts) {
-            series.last = Some((last_ts, last_bits));
-        }
-        Some(())
-    }
-
     fn load_end(&mut self, r: &mut Reader<'_>) -> Option<()> {
         let (series, group) = (r.varint32()?, r.varint32()?);
         self.definitions.next_series = self.definitions.next_series.max(series);
@@ -336,20 +314,6 @@ impl Recovery {
                 self.definitions.next_group = self.definitions.next_group.max(id + 1);
             }
         }
-        let index = &self.index;
-        self.deleted.retain(|&s, _| index.contains(s));
-        for ranges in self.deleted.values_mut() {
-            // The checkpoint and the log after it may both tell of one.
-            ranges.sort_unstable_by_key(|r| (r.mint, r.maxt));
-            ranges.dedup();
-        }
-        let (index, before) = (&self.index, self.loose.len());
-        self.loose.retain(|&s, _| index.contains(s));
-        let lost = before - self.loose.len();
-        if lost > 0 {
-            tracing::error!(series = lost, "samples of series that nothing defines");
-            self.damaged += lost as u64;
-        }
         let mut groups: Vec<&mut Group> = self.groups.values_mut().collect();
         groups.sort_unstable_by_key(|g| g.id);
         for group in groups {
@@ -362,6 +326,9 @@ impl Recovery {
             state.log_segment = 0;
             state.last_ts = state.last_ts.max(self.newest.get(&id).copied());
             for (slot, s) in (0..).zip(&mut state.slots) {
+                while let Some(&newer) = self.renamed.get(s) {
+                    *s = newer;
+                }
                 if !self.index.contains(*s) {
                     *s = LOST;
                     continue;
@@ -369,8 +336,20 @@ impl Recovery {
                 self.index.add_location(*s, (id, slot));
             }
         }
+        let index = &self.index;
+        self.deleted.retain(|&s, _| index.contains(s));
+        for ranges in self.deleted.values_mut() {
+            // The checkpoint and the log after it may both tell of one.
+            ranges.sort_unstable_by_key(|r| (r.mint, r.maxt));
+            ranges.dedup();
+        }
+        let lost = self.loose.settle(|s| index.contains(s), |s| index.locations(s).next().is_some());
+        self.exemplars.retain(|s| index.contains(s));
+        if lost > 0 {
+            tracing::error!(series = lost, "samples of series that nothing defines");
+            self.damaged += lost;
+        }
         self.definitions.next_series = self.definitions.next_series.max(self.index.next_series());
-        self.loose.iter_mut().for_each(|(_, s)| s.sealed.sort_by_key(|(_, c)| c.mint));
     }
 }
 

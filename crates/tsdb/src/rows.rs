@@ -88,6 +88,10 @@ impl RowAppender for Store {
                 index.add_location(s, (group.id, u32::try_from(slot).expect("fewer slots than series")));
             }
         }
+        {
+            let mut loose = self.loose.write();
+            added.iter().for_each(|&s| loose.note_group(s));
+        }
         group.state.write().slots.extend_from_slice(&added);
         Ok(slots)
     }
@@ -98,22 +102,24 @@ impl RowAppender for Store {
         if !state.open {
             return Err(Error::new(ErrorKind::NotOpen, format!("group {} is not open", group.id)));
         }
-        let last_ts = state.last_ts.max(self.rows_before.load(Ordering::SeqCst).checked_sub(1));
-        match last_ts {
-            Some(last) if ts < last => {
-                count(&self.counters.out_of_order, row.len() as u64);
-                return Err(Error::new(
-                    ErrorKind::OutOfOrder,
-                    format!("row at {ts} of group {}: the last one is at {last}", group.key),
-                ));
+        if state.last_ts == Some(ts) {
+            return Err(Error::new(
+                ErrorKind::Duplicate,
+                format!("row at {ts} of group {}: there is one at that time", group.key),
+            ));
+        }
+        let flushed = self.rows_before.load(Ordering::SeqCst);
+        if ts < flushed || state.last_ts.is_some_and(|last| ts < last) {
+            if self.takes_late(ts) {
+                drop(state);
+                return self.append_late_row(&group, ts, row);
             }
-            Some(last) if ts == last => {
-                return Err(Error::new(
-                    ErrorKind::Duplicate,
-                    format!("row at {ts} of group {}: there is one at that time", group.key),
-                ));
-            }
-            _ => {}
+            count(&self.counters.out_of_order, row.len() as u64);
+            let last = state.last_ts.max(flushed.checked_sub(1)).unwrap_or(ts);
+            return Err(Error::new(
+                ErrorKind::OutOfOrder,
+                format!("row at {ts} of group {}: the last one is at {last}", group.key),
+            ));
         }
         if row.len() > state.slots.len() {
             let (n, slots) = (row.len(), state.slots.len());
@@ -142,6 +148,7 @@ impl RowAppender for Store {
         })?;
         let segment = state.log_segment;
         state.push(group.id, ts, row, segment, self.options.raw_rows);
+        self.note_newest(ts);
         drop(state);
         count(&self.counters.samples, row.len() as u64);
         self.after_write()

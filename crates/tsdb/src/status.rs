@@ -27,8 +27,7 @@ impl Store {
     pub(crate) fn head_bounds(&self) -> Option<TimeRange> {
         let groups = self.all_groups();
         let of_groups = groups.iter().filter_map(|g| g.state.read().bounds());
-        let loose = self.loose.read();
-        let of_loose = loose.series.values().filter_map(crate::loose::LooseSeries::bounds);
+        let of_loose = self.loose.read().bounds();
         of_groups.chain(of_loose).fold(None, wider)
     }
 }
@@ -42,13 +41,7 @@ impl StoreStatus for Store {
     fn head_stats(&self) -> HeadStats {
         let range = self.head_bounds();
         let of_groups: u64 = self.all_groups().iter().map(|g| g.state.read().chunks()).sum();
-        let of_loose: u64 = {
-            let loose = self.loose.read();
-            let of = |s: &crate::loose::LooseSeries| {
-                s.pieces.len() + s.sealed.len() + usize::from(!s.ts.is_empty())
-            };
-            loose.series.values().map(|s| of(s) as u64).sum()
-        };
+        let of_loose: u64 = self.loose.read().iter().map(crate::loose::LooseSeries::chunks).sum();
         let (num_series, num_label_pairs) = {
             let index = self.index.read();
             let pairs = (0..index.pairs.count()).filter(|&id| !index.pairs.postings(id).is_empty());

@@ -2,7 +2,7 @@
 //!
 //! A lock is taken only while holding locks named before it here: `compaction`, `maintenance`, `definitions`, then one of `groups` (never
 //! held while another lock is taken, but for `definitions`' holders), one group's `state` or `loose`, then one of `log`,
-//! `index`, `chunks`, `pieces`, `definitions_file`
+//! `exemplars`, `index`, `chunks`, `pieces`, `definitions_file`
 //! (which takes `index` and groups' states while it is held: only maintenance takes it). Who defines series or opens and closes groups holds `definitions` from the log's write to the last
 //! change in memory; who writes rows holds the group's state likewise, who writes samples holds `loose`. So a checkpoint that
 //! has begun a new log segment under `definitions` and then visits each group finds all that the segments before it say.
@@ -24,6 +24,7 @@ use crate::disk::Faults;
 use crate::group::Group;
 use crate::index::Index;
 use crate::log::Log;
+use crate::exemplars::Exemplars;
 use crate::loose::Loose;
 use crate::record;
 use crate::state::Current;
@@ -42,6 +43,9 @@ pub struct Store {
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) groups: RwLock<Groups>,
     pub(crate) loose: RwLock<Loose>,
+    pub(crate) exemplars: Mutex<Exemplars>,
+    /// The newest sample's time in the whole head; `i64::MIN` before the first.
+    pub(crate) newest_ms: AtomicI64,
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
     pub(crate) chunks: Mutex<ChunkFiles>,

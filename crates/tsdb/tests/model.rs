@@ -8,20 +8,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernels::{Grid, RangeFn};
-use model::{LabelSet, Matcher, STALE_NAN};
+use model::{Histogram, LabelSet, Matcher, STALE_NAN, Span};
 use proptest::prelude::*;
 use storage::{
-    ABSENT, ErrorKind, LeafBatch, LeafData, LeafExecutor, LeafOp, LeafRequest, MetaRequest, QueryContext,
-    RowAppender, SampleAppender, SeriesSample, StoreStatus, TimeRange, is_absent,
+    ABSENT, ErrorKind, LeafBatch, LeafData, LeafExecutor, LeafOp, LeafRequest, MetaRequest, PointAppender,
+    QueryContext, RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, StoreStatus,
+    TimeRange, is_absent,
 };
-use support::{Model, NOW, dump, dump_range, open, series};
+use support::{Model, NOW, dump, open, series};
 use tsdb::Store;
+
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    Float(f64),
+    /// [`histogram`] of this.
+    Histogram(u32),
+}
+
+/// Points of one series: steps of time before or after the newest, and values.
+type Points = (usize, Vec<(i64, Value)>);
 
 #[derive(Debug, Clone)]
 enum Step {
     Define(usize, Vec<usize>),
     Row(usize, i64, Vec<f64>),
+    /// A row so many steps of time before the last one.
+    LateRow(usize, i64, Vec<f64>),
     Loose(Vec<(usize, i64, f64)>),
+    Points(Vec<Points>, bool),
     Close(usize),
     Maintain,
     /// Without a clean end.
@@ -39,16 +53,92 @@ fn value() -> impl Strategy<Value = f64> {
     ]
 }
 
+fn sample() -> impl Strategy<Value = f64> {
+    value().prop_filter("a sample", |v| !is_absent(*v))
+}
+
+fn points() -> impl Strategy<Value = Points> {
+    let point = prop_oneof![
+        5 => sample().prop_map(Value::Float),
+        2 => (0..4_u32).prop_map(|i| Value::Float(f64::from(i))),
+        2 => (0..12_u32).prop_map(Value::Histogram),
+    ];
+    (0..14_usize, proptest::collection::vec((-30..40_i64, point), 1..20))
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..3_usize, proptest::collection::vec(0..12_usize, 1..6)).prop_map(|(g, s)| Step::Define(g, s)),
         20 => (0..3_usize, 1..40_i64, proptest::collection::vec(value(), 0..8)).prop_map(|(g, t, v)| Step::Row(g, t, v)),
-        6 => proptest::collection::vec((0..14_usize, -5..60_i64, value().prop_filter("a sample", |v| !is_absent(*v))), 1..12).prop_map(Step::Loose),
+        2 => (0..3_usize, 1..60_i64, proptest::collection::vec(value(), 0..8)).prop_map(|(g, t, v)| Step::LateRow(g, t, v)),
+        6 => proptest::collection::vec((0..14_usize, -5..60_i64, sample()), 1..12).prop_map(Step::Loose),
+        8 => (proptest::collection::vec(points(), 1..6), any::<bool>()).prop_map(|(p, fail)| Step::Points(p, fail)),
         1 => (0..3_usize).prop_map(Step::Close),
         3 => Just(Step::Maintain),
         1 => Just(Step::Reopen),
         1 => Just(Step::CloseAndReopen),
     ]
+}
+
+/// A histogram; every third has another layout than the rest.
+fn histogram(n: u32) -> Histogram {
+    let (count, buckets) = (f64::from(n), n % 3 + 1);
+    Histogram {
+        schema: 3,
+        zero_threshold: 1e-128,
+        zero_count: count,
+        count: count * f64::from(buckets + 1),
+        sum: count * 1.5,
+        positive_spans: vec![Span { offset: -2, length: buckets }],
+        positive_buckets: vec![count; buckets as usize],
+        integer: true,
+        ..Histogram::default()
+    }
+}
+
+/// What stands for a histogram among the bits of doubles.
+const HISTOGRAM_BITS: u64 = 0x7ff3_0000_dead_0000;
+
+impl Value {
+    fn bits(self) -> u64 {
+        match self {
+            Self::Float(v) => v.to_bits(),
+            Self::Histogram(n) => HISTOGRAM_BITS | u64::from(n),
+        }
+    }
+}
+
+/// Everything, staleness markers and histograms too.
+fn dump_all(store: &Store, after: i64, maxt: i64) -> Model {
+    let request = LeafRequest {
+        matchers: vec![Matcher::new("__name__", model::MatchOp::Regex, ".+").unwrap()],
+        op: LeafOp::Samples,
+        range_ms: maxt.saturating_sub(after),
+        grid: Grid::instant(maxt),
+    };
+    let mut model = Model::new();
+    let mut sink = |batch: LeafBatch| {
+        let LeafData::Raw(raw) = batch.data else { panic!("raw data") };
+        for (i, labels) in batch.labels.into_iter().enumerate() {
+            let range = raw.offsets[i]..raw.offsets[i + 1];
+            assert!(raw.ts[range.clone()].windows(2).all(|w| w[0] < w[1]), "ascending");
+            let samples = range.map(|at| {
+                let bits = match raw.histograms.binary_search_by_key(&at, |h| h.0) {
+                    Ok(h) => {
+                        let found = &raw.histograms[h].1;
+                        let n = (0..12).find(|&n| histogram(n) == **found).unwrap_or_else(|| panic!("{found:?}"));
+                        Value::Histogram(n).bits()
+                    }
+                    Err(_) => raw.values[at].to_bits(),
+                };
+                (raw.ts[at], bits)
+            });
+            assert!(model.insert(labels, samples.collect()).is_none(), "a series is in one batch only");
+        }
+        Ok(())
+    };
+    store.run(&request, &QueryContext::unbounded(), &mut sink).unwrap();
+    model
 }
 
 type Rows = Vec<(i64, Vec<f64>)>;
@@ -58,27 +148,49 @@ type Rows = Vec<(i64, Vec<f64>)>;
 struct Expect {
     /// Series of the slots, last time, rows.
     groups: BTreeMap<usize, (Vec<usize>, i64, Rows)>,
-    loose: BTreeMap<usize, BTreeMap<i64, f64>>,
+    loose: BTreeMap<usize, BTreeMap<i64, u64>>,
 }
 
 impl Expect {
     /// Merged as the store does: places in the order series came to them; here only times that do not clash are made.
     fn model(&self) -> Model {
         let mut model = Model::new();
-        let mut put = |s: usize, ts: i64, v: f64| {
-            if !is_absent(v) && !model::is_stale(v) {
-                model.entry(series(s)).or_default().insert(ts, v.to_bits());
+        let mut put = |s: usize, ts: i64, bits: u64| {
+            if bits != ABSENT.to_bits() {
+                model.entry(series(s)).or_default().insert(ts, bits);
             }
         };
         for (slots, _, rows) in self.groups.values() {
             for (ts, row) in rows {
-                row.iter().zip(slots).for_each(|(v, s)| put(*s, *ts, *v));
+                row.iter().zip(slots).for_each(|(v, s)| put(*s, *ts, v.to_bits()));
             }
         }
         for (s, samples) in &self.loose {
-            samples.iter().for_each(|(ts, v)| put(*s, *ts, *v));
+            samples.iter().for_each(|(ts, bits)| put(*s, *ts, *bits));
         }
         model
+    }
+
+    /// Takes points as the store should: by series and time, of equal times the first, plain ones before histograms. Returns
+    /// how many plain samples and histograms were accepted, and how many points were refused as duplicates.
+    fn points(&mut self, batch: &[(usize, i64, u64)]) -> (usize, usize, usize) {
+        let mut by_series: BTreeMap<usize, Vec<(i64, bool, u64)>> = BTreeMap::new();
+        for &(s, ts, bits) in batch {
+            by_series.entry(s).or_default().push((ts, bits & !0xffff == HISTOGRAM_BITS, bits));
+        }
+        let (mut floats, mut histograms, mut duplicates) = (0, 0, 0);
+        for (s, mut samples) in by_series {
+            samples.sort_by_key(|p| (p.0, p.1));
+            let known = self.loose.entry(s).or_default();
+            for (ts, is_histogram, bits) in samples {
+                if *known.entry(ts).or_insert(bits) == bits {
+                    *(if is_histogram { &mut histograms } else { &mut floats }) += 1;
+                } else {
+                    duplicates += 1;
+                }
+            }
+        }
+        (floats, histograms, duplicates)
     }
 }
 
@@ -86,9 +198,58 @@ fn key(g: usize) -> LabelSet {
     LabelSet::from_pairs([("job", g.to_string())])
 }
 
-/// Times of group g are 4k + g, those of loose samples 4k + 3, so that no two places have the same.
+/// Times of group g are 8k + g, those of its late rows 8k + 4 + g, those of loose samples 8k + 3: no two places have the same.
 fn time(k: i64, place: usize) -> i64 {
-    NOW + 4 * k + i64::try_from(place).unwrap()
+    NOW + 8 * k + i64::try_from(place).unwrap()
+}
+
+fn append_points(store: &Store, expect: &mut Expect, batch: &[Points], fail: bool) {
+    let mut flat = vec![];
+    for (s, points) in batch {
+        let newest = expect.loose.get(s).and_then(|l| l.last_key_value()).map_or(time(0, 3), |(t, _)| *t);
+        // Late rows share the map; back to the grid of loose samples.
+        let newest = newest - (newest - time(0, 3)).rem_euclid(8);
+        flat.extend(points.iter().map(|(k, v)| (*s, newest + 8 * k, *v)));
+    }
+    let labels: Vec<LabelSet> = batch.iter().map(|(s, _)| series(*s)).collect();
+    let of = |i: usize| {
+        let start: usize = batch[..i].iter().map(|b| b.1.len()).sum();
+        &flat[start..start + batch[i].1.len()]
+    };
+    let owned: Vec<(Vec<(i64, f64)>, Vec<(i64, Histogram)>)> = (0..batch.len())
+        .map(|i| {
+            let floats = of(i).iter().filter_map(|p| match p.2 {
+                Value::Float(v) => Some((p.1, v)),
+                Value::Histogram(_) => None,
+            });
+            let histograms = of(i).iter().filter_map(|p| match p.2 {
+                Value::Float(_) => None,
+                Value::Histogram(n) => Some((p.1, histogram(n))),
+            });
+            (floats.collect(), histograms.collect())
+        })
+        .collect();
+    let points: Vec<SeriesPoints<'_>> = (0..batch.len())
+        .map(|i| SeriesPoints {
+            // Two keys of one label set, and none.
+            key: [Some(batch[i].0 as u128), Some(batch[i].0 as u128 + (1 << 90)), None][batch[i].1.len() % 3],
+            labels: &labels[i],
+            floats: &owned[i].0,
+            histograms: &owned[i].1,
+            exemplars: &[],
+        })
+        .collect();
+    let refusals = if fail { Refusals::FailBatch } else { Refusals::Skip };
+    let report = store.append_points(&points, refusals).unwrap();
+    let before = expect.loose.clone();
+    let flat: Vec<(usize, i64, u64)> = flat.into_iter().map(|(s, ts, v)| (s, ts, v.bits())).collect();
+    let (floats, histograms, duplicates) = expect.points(&flat);
+    assert_eq!((report.floats, report.histograms), (floats, histograms));
+    assert_eq!(report.refused, [0, 0, duplicates, 0, 0]);
+    assert_eq!(report.first.map(|f| f.kind), (duplicates > 0).then_some(RefusalKind::Duplicate));
+    if fail && duplicates > 0 {
+        expect.loose = before;
+    }
 }
 
 fn run(steps: Vec<Step>) {
@@ -119,33 +280,37 @@ fn run(steps: Vec<Step>) {
                 let ts = time(*k, g);
                 store.append_row(*id, ts, &row).unwrap();
                 assert_eq!(store.append_row(*id, ts, &row).unwrap_err().kind(), ErrorKind::Duplicate);
-                assert_eq!(store.append_row(*id, ts - 1, &row).unwrap_err().kind(), ErrorKind::OutOfOrder);
+                let old = store.append_row(*id, ts - 100_000_000, &row).unwrap_err();
+                assert_eq!(old.kind(), ErrorKind::OutOfOrder);
                 rows.push((ts, row));
+            }
+            Step::LateRow(g, back, mut row) => {
+                let (Some(id), Some((slots, k, rows))) = (ids.get(&g), expect.groups.get(&g)) else { continue };
+                if rows.is_empty() {
+                    continue;
+                }
+                row.truncate(slots.len());
+                let ts = time(*k - back, 4 + g);
+                store.append_row(*id, ts, &row).unwrap();
+                for (s, v) in slots.iter().zip(&row) {
+                    if !is_absent(*v) {
+                        expect.loose.entry(*s).or_default().entry(ts).or_insert(v.to_bits());
+                    }
+                }
             }
             Step::Loose(batch) => {
                 let mut samples = vec![];
-                let (mut accepted, mut out_of_order, mut duplicate) = (0, 0, 0);
+                let mut flat = vec![];
                 for (s, k, v) in batch {
-                    let known = expect.loose.entry(s).or_default();
-                    let last = known.last_key_value().map(|(t, v)| (*t, v.to_bits()));
-                    let ts = last.map_or(time(0, 3), |(t, _)| t) + 4 * (k / 4);
+                    let ts = time(k, 3);
                     samples.push(SeriesSample { labels: series(s), ts, value: v });
-                    match last {
-                        Some((t, bits)) if t == ts && bits == v.to_bits() => accepted += 1,
-                        Some((t, _)) if t == ts => duplicate += 1,
-                        Some((t, _)) if t > ts => out_of_order += 1,
-                        _ => {
-                            accepted += 1;
-                            known.insert(ts, v);
-                        }
-                    }
+                    flat.push((s, ts, v.to_bits()));
                 }
+                let (accepted, _, duplicate) = expect.points(&flat);
                 let report = store.append(&samples).unwrap();
-                assert_eq!(
-                    (report.accepted, report.out_of_order, report.duplicate),
-                    (accepted, out_of_order, duplicate)
-                );
+                assert_eq!((report.accepted, report.out_of_order, report.duplicate), (accepted, 0, duplicate));
             }
+            Step::Points(batch, fail) => append_points(&store, &mut expect, &batch, fail),
             Step::Close(g) => {
                 if let Some(id) = ids.remove(&g) {
                     store.close_group(id);
@@ -166,15 +331,23 @@ fn run(steps: Vec<Step>) {
             }
         }
     }
-    let model = expect.model();
-    assert_eq!(dump(&store), model);
+    let (first, last) = (i64::MIN / 4, i64::MAX / 4);
+    let mut model = expect.model();
+    model.retain(|_, s| !s.is_empty());
+    assert_eq!(dump_all(&store, first, last), model);
     let middle = time(40, 0);
     let mut part = model.clone();
-    part.values_mut().for_each(|s| s.retain(|t, _| *t > middle - 80 && *t <= middle));
+    part.values_mut().for_each(|s| s.retain(|t, _| *t > middle - 160 && *t <= middle));
     part.retain(|_, s| !s.is_empty());
-    assert_eq!(dump_range(&store, middle - 80, middle), part);
+    assert_eq!(dump_all(&store, middle - 160, middle), part);
+    let mut plain = model.clone();
+    plain.values_mut().for_each(|s| {
+        s.retain(|_, bits| *bits & !0xffff != HISTOGRAM_BITS && !model::is_stale(f64::from_bits(*bits)));
+    });
+    plain.retain(|_, s| !s.is_empty());
+    assert_eq!(dump(&store), plain);
     drop(store);
-    assert_eq!(dump(&open(dir.path())), model);
+    assert_eq!(dump_all(&open(dir.path()), first, last), model);
 }
 
 proptest! {

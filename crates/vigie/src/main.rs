@@ -115,8 +115,8 @@ fn run_role((_, command, role): &(&[&str], Command, Role), args: &[String]) -> R
         }
         Ok(Outcome::Run(parsed)) => {
             start_logging(&parsed)?;
-            for name in &parsed.ignored {
-                tracing::warn!(flag = %format!("--{name}"), "This flag is accepted but not acted on yet");
+            for (name, why) in &parsed.ignored {
+                tracing::warn!(flag = %format!("--{name}"), reason = %why, "This flag changes nothing");
             }
             role(&parsed)
         }

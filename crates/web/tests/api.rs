@@ -2,121 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod support;
 
-use axum::Router;
-use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
-use model::LabelSet;
-use parking_lot::RwLock;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use storage::{SampleAppender as _, SeriesSample};
-use telemetry::Registry;
-use tokio::sync::mpsc;
-use tower::ServiceExt as _;
-use web::api::{Api, BuildInfo, Lifecycle, RuntimeFacts};
-use web::server::Shutdown;
-
-/// The time of the newest sample; the API's clock stands here.
-const NOW_MS: i64 = 1_700_000_000_000;
-
-struct Server {
-    router: Router,
-    api: Arc<Api>,
-    _dir: tempfile::TempDir,
-}
-
-fn server(lifecycle: bool) -> Server {
-    let dir = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(|| NOW_MS);
-    let options = tsdb::StoreOptions { clock: Arc::clone(&clock), ..tsdb::StoreOptions::default() };
-    let store = tsdb::Store::open(dir.path(), options).unwrap();
-    let mut batch = Vec::new();
-    for minute in 0..10 {
-        for job in ["a", "b"] {
-            let labels = LabelSet::from_pairs([("__name__", "hits_total"), ("job", job)]);
-            let value = f64::from(minute) * if job == "a" { 60.0 } else { 120.0 };
-            batch.push(SeriesSample { labels, ts: NOW_MS - i64::from(9 - minute) * 60_000, value });
-        }
-    }
-    assert_eq!(store.append(&batch).unwrap().accepted, 20);
-    let engine = Arc::new(promql::Engine::new(promql::EngineOptions::default()));
-    let notifier = Arc::new(notifier::Manager::new(notifier::ManagerOptions::default()));
-    let rules = rules::Manager::new(
-        Arc::clone(&engine),
-        store.clone(),
-        store.clone(),
-        notifier.clone(),
-        rules::ManagerOptions::default(),
-    );
-    let registry = Registry::new();
-    let api = Arc::new(Api {
-        engine,
-        store: store.clone(),
-        store_status: store.clone(),
-        scrape: Arc::new(scrape::Manager::new(store.clone(), store, scrape::ManagerOptions::default())),
-        rules: Arc::new(rules),
-        notifier,
-        http_requests: registry.counter("prometheus_http_requests_total", "Counter.", &["handler", "code"]),
-        http_durations: registry.histogram(
-            "prometheus_http_request_duration_seconds",
-            "Histogram.",
-            &["handler"],
-            &[1.0],
-        ),
-        registry,
-        config_yaml: Arc::new(RwLock::new("global: {}\n".to_owned())),
-        flags: BTreeMap::from([("web.cors.origin".to_owned(), ".*".to_owned())]),
-        lifecycle: Lifecycle::new(lifecycle, mpsc::channel(1).0, Shutdown::default()),
-        runtime: RuntimeFacts { start_ms: NOW_MS, storage_retention: "15d".to_owned() },
-        build: BuildInfo {
-            version: "1".to_owned(),
-            revision: String::new(),
-            branch: String::new(),
-            build_user: String::new(),
-            build_date: String::new(),
-            go_version: String::new(),
-        },
-        external_url: url::Url::parse("http://vigie.example/").unwrap(),
-        cors_origin: model::anchored(".*").unwrap(),
-        listen_port: 9090,
-        clock,
-    });
-    Server { router: web::api::router(Arc::clone(&api)), api, _dir: dir }
-}
-
-impl Server {
-    async fn call(&self, method: Method, uri: &str, form: Option<&str>) -> (StatusCode, String) {
-        let uri = uri.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
-        let req = Request::builder().method(method).uri(uri);
-        let req = match form {
-            Some(form) => req
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Body::from(form.to_owned())),
-            None => req.body(Body::empty()),
-        };
-        let response = self.router.clone().oneshot(req.unwrap()).await.unwrap();
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
-        (status, String::from_utf8(bytes.to_vec()).unwrap())
-    }
-
-    async fn get(&self, uri: &str) -> (u16, Value) {
-        let (status, text) = self.call(Method::GET, uri, None).await;
-        (status.as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-}
-
-fn ready() -> Server {
-    let server = server(false);
-    server.api.lifecycle.set_ready();
-    server
-}
+use support::{Options, ready, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_queries_in_upstreams_shapes() {
-    let s = ready();
+    let s = ready(Options::default());
     let (status, body) = s.get("/api/v1/query?query=sum(rate(hits_total[5m]))").await;
     assert_eq!(status, 200);
     assert_eq!(
@@ -141,7 +35,7 @@ async fn answers_queries_in_upstreams_shapes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_in_upstreams_words() {
-    let s = ready();
+    let s = ready(Options::default());
     let range = "/api/v1/query_range?query=up";
     let cases = [
         ("/api/v1/query?query=".to_owned(), 400, "bad_data", "invalid parameter \"query\": "),
@@ -205,7 +99,7 @@ async fn refuses_in_upstreams_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tells_of_series_and_itself() {
-    let s = ready();
+    let s = ready(Options::default());
     for (uri, data) in [
         (
             "/api/v1/series?match[]=hits_total",
@@ -234,7 +128,7 @@ async fn tells_of_series_and_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn is_healthy_before_it_is_ready() {
-    let s = server(false);
+    let s = server(Options::default());
     assert_eq!(s.get("/-/healthy").await, (200, json!("Prometheus Server is Healthy.\n")));
     assert_eq!(s.get("/-/ready").await.0, 503);
     assert_eq!(s.get("/api/v1/labels").await.0, 503);

@@ -1,10 +1,10 @@
 //! The noisy set: series that are hard to compress because they move, as servers' series do.
 //!
-//! Per instance and hundred series: CPU seconds by mode (12; counters with two decimals), requests by handler and code (34; whole
+//! Per instance and hundred series: CPU seconds by mode (9; counters with two decimals), requests by handler and code (37; whole
 //! counters from a few to some thousands a step), a latency histogram (12 buckets, sum with three decimals, count: they move
 //! together), memory of containers (14; walks in steps of 4 KiB), free space of file systems (4; likewise, slower), loads and
-//! temperatures (8; noise around a walk, two or three decimals), connections and queues (6; small whole numbers), limits and
-//! information (8; constant). Values are whole numbers of some decimal unit, divided: what a program prints, read back.
+//! temperatures (4; noise around a walk, two or three decimals), connections and queues (6; small whole numbers), limits and
+//! information (12; constant). Values are whole numbers of some decimal unit, divided: what a program prints, read back.
 
 use super::load::mix;
 
@@ -81,7 +81,7 @@ fn one(instance: usize, index: usize) -> Series {
     let mean = 1 + shared % 400;
     let pick = |names: &[&str], at: usize| names[at % names.len()].to_owned();
     let (name, own, movement, scale): (&str, Vec<(&'static str, String)>, Movement, f64) = match index {
-        0..12 => {
+        0..9 => {
             let modes = ["idle", "user", "system"];
             let mode = index % 3;
             // A step is 15 s, so 1,500 hundredths; an idle mode has most of it.
@@ -89,8 +89,8 @@ fn one(instance: usize, index: usize) -> Series {
             let labels = vec![("cpu", (index / 3).to_string()), ("mode", pick(&modes, mode))];
             ("node_cpu_seconds_total", labels, Movement::Grows { mean }, 100.0)
         }
-        12..46 => {
-            let at = index - 12;
+        9..46 => {
+            let at = index - 9;
             let handlers = ["/api/v1/orders", "/api/v1/accounts/{id}", "/login", "/search", "/static/*"];
             let labels = vec![
                 ("code", pick(&["200", "404", "500", "302"], at / 5)),
@@ -100,7 +100,7 @@ fn one(instance: usize, index: usize) -> Series {
             (
                 "http_requests_total",
                 labels,
-                Movement::Grows { mean: 1 + (seed % 9000) / (1 + at as u64 / 2) },
+                Movement::Grows { mean: 1 + (seed % 5000) / (1 + at as u64 / 2) },
                 1.0,
             )
         }
@@ -129,15 +129,15 @@ fn one(instance: usize, index: usize) -> Series {
             let labels = vec![("device", device), ("mountpoint", format!("/srv/data/{}", index - 74))];
             ("node_filesystem_avail_bytes", labels, Movement::Walks { unit: 4096, step: 900, rests: 3 }, 1.0)
         }
-        78..82 => {
-            let labels = vec![("period", pick(&["1m", "5m", "15m", "1h"], index))];
+        78..80 => {
+            let labels = vec![("period", pick(&["1m", "15m"], index))];
             ("node_load_average", labels, Movement::Noise { width: 30 }, 100.0)
         }
-        82..86 => {
-            let labels = vec![("chip", "coretemp".to_owned()), ("sensor", format!("temp{}", index - 81))];
+        80..82 => {
+            let labels = vec![("chip", "coretemp".to_owned()), ("sensor", format!("temp{}", index - 79))];
             ("node_hwmon_temp_celsius", labels, Movement::Noise { width: 700 }, 1000.0)
         }
-        86..92 => {
+        82..88 => {
             let labels = vec![
                 ("pool", pick(&["web", "jobs", "replica"], index)),
                 ("state", pick(&["busy", "idle"], index / 3)),
@@ -145,7 +145,7 @@ fn one(instance: usize, index: usize) -> Series {
             ("db_pool_connections", labels, Movement::Small { below: 3 + seed % 37 }, 1.0)
         }
         _ => {
-            let labels = vec![("resource", format!("limit-{}", index - 92))];
+            let labels = vec![("resource", format!("limit-{}", index - 88))];
             ("kube_resource_limit", labels, Movement::Constant, 1.0)
         }
     };

@@ -9,5 +9,7 @@ mod configuration;
 mod exporters;
 mod guide;
 mod original;
+mod remote_write;
 mod restart;
 mod support;
+mod takes_over;

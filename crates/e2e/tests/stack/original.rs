@@ -14,15 +14,15 @@ use e2e::{prometheus, tools, wait_for};
 
 use crate::support::{Application, SOON, Server, one_job};
 
-fn now_seconds() -> f64 {
+pub(crate) fn now_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
 /// Seconds between two values of the target; each is scraped several times, so that none is missed.
-const TICK: u64 = 2;
+pub(crate) const TICK: u64 = 2;
 
 /// Everything is a function of the tick, and carries its time.
-fn exposition() -> String {
+pub(crate) fn exposition() -> String {
     let tick = now_seconds() as u64 / TICK;
     let (ms, n) = (tick * TICK * 1000, tick % 1_000_000);
     let mut text = String::from("# TYPE jobs_total counter\n");
@@ -47,7 +47,7 @@ fn exposition() -> String {
     text
 }
 
-const EXACT: [&str; 37] = [
+pub(crate) const EXACT: [&str; 37] = [
     "temperature",
     "jobs_total",
     "jobs_total{queue=~\"f.*\", worker!=\"a\"}",
@@ -131,7 +131,11 @@ fn timed_samples_give_equal_answers() {
 }
 
 /// What differs, if anything: the labels, or a value by more than the tolerance (relative).
-fn difference(our: &prometheus::Vector, their: &prometheus::Vector, tolerance: f64) -> Option<String> {
+pub(crate) fn difference(
+    our: &prometheus::Vector,
+    their: &prometheus::Vector,
+    tolerance: f64,
+) -> Option<String> {
     if !our.keys().eq(their.keys()) {
         return Some(format!("series {:?}, there {:?}", our.keys(), their.keys()));
     }
@@ -145,7 +149,7 @@ fn near(a: f64, b: f64, tolerance: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1e-9)
 }
 
-fn range_difference(our: &serde_json::Value, their: &serde_json::Value) -> Option<String> {
+pub(crate) fn range_difference(our: &serde_json::Value, their: &serde_json::Value) -> Option<String> {
     let matrix = |data: &serde_json::Value| -> prometheus::Vector {
         let mut points = prometheus::Vector::new();
         for series in data["result"].as_array().unwrap() {

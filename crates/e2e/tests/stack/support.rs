@@ -122,6 +122,13 @@ impl Server {
         Self::start("vigie", command, directory, file)
     }
 
+    /// The same with more flags.
+    pub(crate) fn ours_with(vigie: &Path, directory: &Path, file: &str, flags: &[&str]) -> Self {
+        let mut command = Command::new(vigie);
+        command.arg("prometheus").args(flags);
+        Self::start("vigie", command, directory, file)
+    }
+
     /// The original with the same.
     pub(crate) fn original(prometheus: &Path, directory: &Path, file: &str) -> Self {
         Self::start("prometheus", Command::new(prometheus), directory, file)

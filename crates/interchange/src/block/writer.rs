@@ -10,7 +10,7 @@ use model::LabelSet;
 use super::index_writer::{Failure, IndexWriter};
 use super::{ChunkMeta, Compaction, Meta, Stats, is_ulid, segments, tombstones};
 use crate::bytes::put_uvarint;
-use crate::chunk::{self, Samples};
+use crate::chunk::{self, Encoded, Encoding, Samples};
 use crate::{Error, ErrorKind};
 
 /// Where a chunk file ends.
@@ -69,25 +69,39 @@ impl BlockWriter {
     /// # Errors
     /// [`ErrorKind::Misuse`] for series or samples out of order; failures of the disk.
     pub fn series(&mut self, labels: &LabelSet, samples: &Samples) -> Result<(), Error> {
+        let chunks = chunk::encode(samples).map_err(|e| e.within(labels))?;
+        self.series_of_chunks(labels, &chunks)
+    }
+
+    /// As [`BlockWriter::series`], of chunks that [`chunk::encode`] made, by time and without overlap.
+    ///
+    /// # Errors
+    /// As [`BlockWriter::series`].
+    pub fn series_of_chunks(&mut self, labels: &LabelSet, chunks: &[Encoded]) -> Result<(), Error> {
         if self.index.last().is_some_and(|last| last >= labels) {
             let message = format!("block {}: series {labels} does not come after the one before", self.ulid);
             return Err(Error::new(ErrorKind::Misuse, message));
         }
-        if samples.is_empty() {
-            return Ok(());
+        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return Ok(()) };
+        if chunks.windows(2).any(|w| w[0].maxt >= w[1].mint) {
+            let message = format!("block {}: chunks of series {labels} overlap", self.ulid);
+            return Err(Error::new(ErrorKind::Misuse, message));
         }
-        let chunks = chunk::encode(samples).map_err(|e| e.within(labels))?;
         let mut metas = Vec::with_capacity(chunks.len());
-        for chunk in &chunks {
+        for chunk in chunks {
             let reference = self.segments.put(chunk.encoding as u8, &chunk.data)?;
             metas.push(ChunkMeta { mint: chunk.mint, maxt: chunk.maxt, reference });
         }
-        let (mint, maxt) = (chunks[0].mint, chunks.last().map_or(chunks[0].maxt, |c| c.maxt));
-        let (low, high) = self.span.unwrap_or((mint, maxt));
-        self.span = Some((low.min(mint), high.max(maxt)));
-        self.stats.num_samples += samples.len() as u64;
-        self.stats.num_float_samples += samples.floats.len() as u64;
-        self.stats.num_histogram_samples += samples.histograms.len() as u64;
+        let (low, high) = self.span.unwrap_or((first.mint, last.maxt));
+        self.span = Some((low.min(first.mint), high.max(last.maxt)));
+        let count = |floats: bool| -> u64 {
+            let of_kind = chunks.iter().filter(|c| (c.encoding == Encoding::Xor) == floats);
+            of_kind.map(|c| u64::from(c.samples)).sum()
+        };
+        let (floats, histograms) = (count(true), count(false));
+        self.stats.num_samples += floats + histograms;
+        self.stats.num_float_samples += floats;
+        self.stats.num_histogram_samples += histograms;
         self.stats.num_series += 1;
         self.stats.num_chunks += chunks.len() as u64;
         self.index.push(labels.clone(), &metas);

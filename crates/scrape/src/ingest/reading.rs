@@ -90,11 +90,12 @@ impl Ingest {
         families.next_body();
         let mut kind = MetricType::Unknown;
         let (mut pos, mut place) = (0, 0);
+        let mut places: Option<Vec<u32>> = None;
         loop {
             if let Some(id) = self.lines.at(place) {
                 let line = self.lines.line(id);
                 if let Some(end) = self.lines.end_of(line, body, pos)
-                    && let Some(next) = self.quick(line.target, body, end, &mut kind, &mut families, read)
+                    && let Some(next) = self.quick(line.target(), body, end, &mut kind, &mut families, read)
                 {
                     if read.diverged {
                         read.order.push(id);
@@ -116,7 +117,9 @@ impl Ingest {
                         read.order = (0..place).filter_map(|n| self.lines.at(n)).collect();
                     }
                     // A line that moved or follows missing ones: go on after where it stood.
-                    place = self.lines.place_of(id).map_or(place, |at| at + 1);
+                    let places = places.get_or_insert_with(|| self.lines.places());
+                    let at = places.get(id as usize).filter(|at| **at != u32::MAX);
+                    place = at.map_or(place, |at| *at as usize + 1);
                 }
                 if read.diverged {
                     read.order.push(id);

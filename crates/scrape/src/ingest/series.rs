@@ -24,7 +24,7 @@ impl Ingest {
         let stamp = series.ts.filter(|_| self.settings.honor_timestamps);
         let known = self.lines.find(text);
         if let Some(id) = known {
-            match (self.lines.line(id).target, stamp) {
+            match (self.lines.line(id).target(), stamp) {
                 (Target::Dropped, _) => return Ok(id),
                 (Target::Slot(slot), None) => {
                     read.kept += 1;

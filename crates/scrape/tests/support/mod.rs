@@ -27,12 +27,14 @@ struct Inner {
     singles: Vec<SeriesSample>,
     defined: usize,
     fail: Option<ErrorKind>,
+    keep_slots: bool,
 }
 
 #[derive(Default)]
 struct Group {
     key: Option<LabelSet>,
     series: Vec<LabelSet>,
+    places: HashMap<LabelSet, usize>,
     last: Option<TimestampMs>,
 }
 
@@ -74,6 +76,16 @@ impl Memory {
         self.inner.lock().open.len()
     }
 
+    /// How many slots each group has had, by the order in which they were opened.
+    pub fn slots(&self) -> Vec<usize> {
+        self.inner.lock().groups.iter().map(|g| g.series.len()).collect()
+    }
+
+    /// From now on a group that is opened again has its slots as before.
+    pub fn keep_slots(&self) {
+        self.inner.lock().keep_slots = true;
+    }
+
     pub fn fail_with(&self, kind: Option<ErrorKind>) {
         self.inner.lock().fail = kind;
     }
@@ -87,7 +99,11 @@ impl RowAppender for Memory {
         }
         let id = u32::try_from(inner.groups.len()).unwrap();
         inner.open.insert(key.clone(), id);
-        inner.groups.push(Group { key: Some(key.clone()), ..Group::default() });
+        let (series, places) = match inner.groups.last() {
+            Some(last) if inner.keep_slots => (last.series.clone(), last.places.clone()),
+            _ => Default::default(),
+        };
+        inner.groups.push(Group { key: Some(key.clone()), series, places, ..Group::default() });
         Ok(GroupId(id))
     }
 
@@ -96,11 +112,12 @@ impl RowAppender for Memory {
         inner.defined += series.len();
         let group = &mut inner.groups[group.0 as usize];
         let slot = |labels: &LabelSet| {
-            let at = group.series.iter().position(|s| s == labels).unwrap_or_else(|| {
-                group.series.push(labels.clone());
-                group.series.len() - 1
+            let Group { series, places, .. } = &mut *group;
+            let at = places.entry(labels.clone()).or_insert_with(|| {
+                series.push(labels.clone());
+                series.len() - 1
             });
-            Slot(u32::try_from(at).unwrap())
+            Slot(u32::try_from(*at).unwrap())
         };
         Ok(series.iter().map(slot).collect())
     }

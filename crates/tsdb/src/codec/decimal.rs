@@ -77,6 +77,12 @@ pub(super) fn of_one(x: f64) -> Option<(u8, i64)> {
     (0..=MAX_EXPONENT).find_map(|e| exact(x, e, Form::Divide).map(|i| (e, i)))
 }
 
+/// The first exponent after `e` that fits one value.
+#[inline(never)]
+fn next_exponent(x: f64, e: u8, form: Form) -> Option<u8> {
+    (e + 1..=*form.exponents().end()).find(|&k| exact(x, k, form).is_some())
+}
+
 /// A column in one form: `ints[i]` stands for value `i` unless `exceptions` names it.
 #[derive(Debug, Default)]
 pub(super) struct Scaled {
@@ -89,12 +95,11 @@ impl Scaled {
     /// Brings `values` into `form`; `false` when more than `max_exceptions` do not fit it.
     #[inline(always)]
     pub(super) fn fill(&mut self, values: &[f64], form: Form, max_exceptions: usize) -> bool {
-        let exponents = form.exponents();
-        let mut e = *exponents.start();
+        let mut e = *form.exponents().start();
         self.exceptions.clear();
         // All over, at the exponent that a value needs: at most 15 times, mostly once or twice.
         while let Some(misfit) = self.fill_at(values, e, form) {
-            match (e + 1..=*exponents.end()).find(|&k| exact(misfit, k, form).is_some()) {
+            match next_exponent(misfit, e, form) {
                 Some(k) => e = k,
                 None => return self.fill_patched(values, e, form, max_exceptions),
             }
@@ -111,21 +116,18 @@ impl Scaled {
         self.ints.resize(values.len(), 0);
         let (power, inverse) = (POWERS[usize::from(e)], INVERSES[usize::from(e)]);
         for (values, ints) in values.chunks(STRIP).zip(self.ints.chunks_mut(STRIP)) {
-            let mut all = true;
-            let pairs = values.iter().zip(ints);
-            let mut fit = |x: f64, scaled: f64, back: &dyn Fn(f64) -> f64, o: &mut i64| {
-                let whole = scaled + MAGIC;
-                all &= (scaled.abs() < LIMIT) & (back(whole - MAGIC).to_bits() == x.to_bits());
-                *o = whole.to_bits().cast_signed().wrapping_sub(MAGIC_BITS);
+            let all = match form {
+                Form::Divide if e == 0 => fit(values, ints, |x| x, |y| y),
+                Form::Divide => fit(values, ints, |x| x * power, |y| y / power),
+                Form::Multiply => fit(values, ints, |x| x * power, |y| y * inverse),
+                Form::Thousandths => fit(values, ints, |x| x * power, |y| y / 1e3 / 1e3),
             };
-            match form {
-                Form::Divide if e == 0 => pairs.for_each(|(&x, o)| fit(x, x, &|y| y, o)),
-                Form::Divide => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y / power, o)),
-                Form::Multiply => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y * inverse, o)),
-                Form::Thousandths => pairs.for_each(|(&x, o)| fit(x, x * power, &|y| y / 1e3 / 1e3, o)),
-            }
             if !all {
-                return values.iter().copied().find(|&x| exact(x, e, form).is_none());
+                for &x in values {
+                    if exact(x, e, form).is_none() {
+                        return Some(x);
+                    }
+                }
             }
         }
         None
@@ -133,7 +135,6 @@ impl Scaled {
 
     /// Takes what fits exponent `e` or larger ones, with exceptions.
     fn fill_patched(&mut self, values: &[f64], mut e: u8, form: Form, max_exceptions: usize) -> bool {
-        let last_exponent = *form.exponents().end();
         let mut misfits = 0;
         let mut last = 0;
         self.ints.clear();
@@ -145,7 +146,7 @@ impl Scaled {
                 i += 1;
                 continue;
             }
-            match (e + 1..=last_exponent).find(|&k| exact(x, k, form).is_some()) {
+            match next_exponent(x, e, form) {
                 Some(k) => {
                     e = k;
                     (i, last) = (0, 0);
@@ -186,6 +187,20 @@ impl Scaled {
             })
         })
     }
+}
+
+/// Writes the integers nearest to the `scale`d values; whether `back` makes each value of its integer. Without branches, so that
+/// it is done several at a time.
+#[inline(always)]
+fn fit(values: &[f64], ints: &mut [i64], scale: impl Fn(f64) -> f64, back: impl Fn(f64) -> f64) -> bool {
+    let mut all = true;
+    for (&x, o) in values.iter().zip(ints) {
+        let scaled = scale(x);
+        let whole = scaled + MAGIC;
+        all &= (scaled.abs() < LIMIT) & (back(whole - MAGIC).to_bits() == x.to_bits());
+        *o = whole.to_bits().cast_signed().wrapping_sub(MAGIC_BITS);
+    }
+    all
 }
 
 /// Writes the doubles that `ints` stand for to `out`.

@@ -51,7 +51,7 @@ impl Plan {
         if runs {
             counts[0] = 0;
             for half in [halves.0, halves.1] {
-                zero_tokens(half, |symbol| counts[symbol] += 1);
+                count_zeros(half, &mut counts);
             }
         }
         if entropy_bits(&counts) / 8 > max_bytes {
@@ -171,50 +171,40 @@ fn low_bits(symbol: usize) -> u32 {
 #[inline(always)]
 fn tokens(values: &[u64], runs: bool, mut put: impl FnMut(usize, u64)) {
     let mut i = 0;
+    // Zeros up to here are known to be fewer than eight.
+    let mut single = if runs { 0 } else { values.len() };
     while let Some(&v) = values.get(i) {
-        if v == 0 && runs {
-            let run = values[i..].iter().take(64).take_while(|&&v| v == 0).count();
-            let (symbol, step) = match run {
-                64 => (RUN64, 64),
-                8.. => (RUN8, 8),
-                _ => (0, 1),
-            };
-            // What is left of a run below eight needs no second look.
-            for _ in 0..if step == 1 { run } else { 1 } {
-                put(symbol, 0);
+        let (mut symbol, mut step) = (bit_len(v) as usize, 1);
+        if v == 0 && i >= single {
+            let mut run = 1;
+            while run < 64 && values.get(i + run) == Some(&0) {
+                run += 1;
             }
-            i += if step == 1 { run } else { step };
-        } else {
-            put(bit_len(v) as usize, v);
-            i += 1;
+            match run {
+                64 => (symbol, step) = (RUN64, 64),
+                8.. => (symbol, step) = (RUN8, 8),
+                _ => single = i + run,
+            }
         }
+        // The only call, so that it is inlined.
+        put(symbol, v);
+        i += step;
     }
 }
 
-/// The symbols of the zeros among `values`, as [`tokens`] with runs has them.
+/// Counts the symbols of the zeros among `values`, as [`tokens`] with runs has them.
 #[inline(always)]
-fn zero_tokens(values: &[u64], mut put: impl FnMut(usize)) {
-    let mut finish = |run: usize| {
-        for _ in 0..run / 64 {
-            put(RUN64);
-        }
-        for _ in 0..run % 64 / 8 {
-            put(RUN8);
-        }
-        for _ in 0..run % 8 {
-            put(0);
-        }
-    };
+fn count_zeros(values: &[u64], counts: &mut [u32; SYMBOLS]) {
     let mut run = 0;
-    for &v in values {
-        if v == 0 {
-            run += 1;
-        } else if run > 0 {
-            finish(run);
+    for (i, &v) in values.iter().enumerate() {
+        run += u32::from(v == 0);
+        if run > 0 && (v != 0 || i + 1 == values.len()) {
+            counts[RUN64] += run / 64;
+            counts[RUN8] += run % 64 / 8;
+            counts[0] += run % 8;
             run = 0;
         }
     }
-    finish(run);
 }
 
 /// What no prefix code gets below: entropy of the symbols and the bits that follow them.
@@ -223,8 +213,10 @@ pub(super) fn entropy_bits(counts: &[u32]) -> usize {
     let all: u32 = counts.iter().sum();
     let log_all = log2(all);
     let mut bits = 0;
-    for (symbol, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
-        bits += n as usize * (log_all - log2(n) + (low_bits(symbol) << 5)) as usize;
+    for (symbol, &n) in counts.iter().enumerate() {
+        if n > 0 {
+            bits += n as usize * (log_all - log2(n) + (low_bits(symbol) << 5)) as usize;
+        }
     }
     bits >> 5
 }
@@ -292,35 +284,35 @@ fn code_lengths(counts: &[u32; SYMBOLS]) -> Option<[u8; SYMBOLS]> {
     }
 }
 
-/// One entry of the table: bits taken by code and low bits (0-7), low bits (8-15), values made (16-23), 1 unless zero (24).
-type Table = [u32; 1 << MAX_LEN];
+/// What the first bits of a stream say: bits taken by code and low bits (0-7), low bits (8-15), values made (16-23), 1 unless
+/// zero (24). Only as much of it is used as the longest code needs.
+pub(super) type Table = [u32; 1 << MAX_LEN];
 
-/// Reads `out.len()` values. `None` when the bytes are no such column; `out` is then unspecified.
+/// Reads `out.len()` values. `None` when the bytes are no such column; `out` and `table` are then unspecified.
 #[inline(always)]
-pub(super) fn decode(r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
-    let mut table = [0; 1 << MAX_LEN];
-    let shift = 64 - read_table(r, &mut table)?;
+pub(super) fn decode(r: &mut Reader<'_>, table: &mut Table, out: &mut [i64]) -> Option<()> {
+    let shift = 64 - read_table(r, table)?;
     let first_len = r.count()?;
-    let mut first = Stream::new(r.take(first_len)?);
-    let rest = r.clone();
-    let mut second = Stream::new(rest.rest());
+    let bytes = r.rest();
+    let mut first = Stream { bytes, at: 0, acc: 0, held: 0 };
+    let mut second = Stream { bytes, at: first_len, acc: 0, held: 0 };
     out.fill(0);
     let (a, b) = out.split_at_mut(out.len() / 2);
     let (mut i, mut j) = (0, 0);
     while i < a.len() && j < b.len() {
-        first.next(&table, shift, &mut a[i], &mut i);
-        second.next(&table, shift, &mut b[j], &mut j);
+        first.next(table, shift, &mut a[i], &mut i);
+        second.next(table, shift, &mut b[j], &mut j);
     }
     while i < a.len() {
-        first.next(&table, shift, &mut a[i], &mut i);
+        first.next(table, shift, &mut a[i], &mut i);
     }
     while j < b.len() {
-        second.next(&table, shift, &mut b[j], &mut j);
+        second.next(table, shift, &mut b[j], &mut j);
     }
-    if first.taken() != first_len {
+    if first.end() != first_len {
         return None;
     }
-    r.take(second.taken())?;
+    r.take(second.end())?;
     Some(())
 }
 
@@ -333,50 +325,61 @@ fn read_table(r: &mut Reader<'_>, table: &mut Table) -> Option<u32> {
     if high > MAX_CLASS {
         return None;
     }
-    // Symbols by length, in their order.
-    let mut sorted = [[0_u8; SYMBOLS]; MAX_LEN + 1];
-    let mut of_length = [0_usize; MAX_LEN + 1];
-    let mut symbols = (low..=high)
-        .chain((head & HAS_RUN8 != 0).then_some(RUN8))
-        .chain((head & HAS_RUN64 != 0).then_some(RUN64));
-    let mut add = |symbol: usize, length: u8| {
-        let length = usize::from(length);
-        let n = of_length.get_mut(length)?;
-        sorted[length][*n] = low_byte(symbol as u64);
-        *n += 1;
-        Some(())
-    };
-    while let Some(symbol) = symbols.next() {
-        let pair = r.u8()?;
-        add(symbol, pair & 15)?;
-        match symbols.next() {
-            Some(symbol) => add(symbol, pair >> 4)?,
-            None if pair >> 4 == 0 => {}
-            None => return None,
+    let classes = high - low + 1;
+    let mut symbols = [0_u8; SYMBOLS + 1];
+    for (i, symbol) in symbols[..classes].iter_mut().enumerate() {
+        *symbol = low_byte((low + i) as u64);
+    }
+    let mut n = classes;
+    for (flag, run) in [(HAS_RUN8, RUN8), (HAS_RUN64, RUN64)] {
+        if head & flag != 0 {
+            symbols[n] = low_byte(run as u64);
+            n += 1;
         }
     }
-    let longest = (1..=MAX_LEN).rev().find(|&l| of_length[l] > 0)?;
-    let mut rest = &mut table[..1 << longest];
-    for length in 1..=longest {
-        for &symbol in &sorted[length][..of_length[length]] {
-            let symbol = usize::from(symbol);
-            let (low, made, one) = match symbol {
-                RUN8 => (0, 8, 0),
-                RUN64 => (0, 64, 0),
-                0 => (0, 1, 0),
-                class => (class as u32 - 1, 1, 1),
-            };
-            let entry = length as u32 + low | low << 8 | made << 16 | one << 24;
-            let (these, others) = rest.split_at_mut_checked(1 << (longest - length))?;
-            these.fill(entry);
-            rest = others;
-        }
+    let nibbles = r.take(n.div_ceil(2))?;
+    let length = |i: usize| usize::from(nibbles[i / 2] >> (i % 2 * 4) & 15);
+    if n % 2 == 1 && length(n) != 0 {
+        return None;
     }
-    // Codes that leave gaps would not be what they seem.
-    rest.is_empty().then_some(longest as u32)
+    let mut of_length = [0_usize; 16];
+    for i in 0..n {
+        of_length[length(i)] += 1;
+    }
+    let longest = of_length.iter().rposition(|&n| n > 0)?;
+    if longest == 0 || longest > MAX_LEN {
+        return None;
+    }
+    // Where the entries of each length start. Codes that overlap or leave gaps would not be what they seem.
+    let mut starts = [0_usize; 16];
+    let mut start = 0;
+    for l in 1..=longest {
+        starts[l] = start;
+        start += of_length[l] << (longest - l);
+    }
+    if start != 1 << longest {
+        return None;
+    }
+    for (i, &symbol) in symbols[..n].iter().enumerate() {
+        let l = length(i);
+        if l == 0 {
+            continue;
+        }
+        let (low, made, one) = match usize::from(symbol) {
+            RUN8 => (0, 8, 0),
+            RUN64 => (0, 64, 0),
+            0 => (0, 1, 0),
+            class => (class as u32 - 1, 1, 1),
+        };
+        let entry = l as u32 + low | low << 8 | made << 16 | one << 24;
+        let span = 1 << (longest - l);
+        table.get_mut(starts[l]..starts[l] + span)?.fill(entry);
+        starts[l] += span;
+    }
+    Some(longest as u32)
 }
 
-/// Bits, high ones first; zeros after the end.
+/// Bits, high ones first; zeros after the end of the bytes, where the stream need not end.
 struct Stream<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -384,12 +387,7 @@ struct Stream<'a> {
     held: u32,
 }
 
-impl<'a> Stream<'a> {
-    #[inline(always)]
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, acc: 0, held: 0 }
-    }
-
+impl Stream<'_> {
     /// Decodes one symbol to `out`, which is zero, and moves `i` past the values it stands for.
     #[inline(always)]
     fn next(&mut self, table: &Table, shift: u32, out: &mut i64, i: &mut usize) {
@@ -411,19 +409,22 @@ impl<'a> Stream<'a> {
         *i += (entry >> 16 & 0xff) as usize;
     }
 
-    /// Bytes of which bits were taken.
+    /// Where the byte after the last bit taken is.
     #[inline(always)]
-    fn taken(&self) -> usize {
+    fn end(&self) -> usize {
         (self.at * 8 - self.held as usize).div_ceil(8)
     }
 }
 
-#[cold]
+/// Fewer than eight bytes, as if zeros followed.
+#[inline(never)]
 fn last_word(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    let rest = bytes.get(at..).unwrap_or(&[]);
-    word[..rest.len().min(8)].copy_from_slice(&rest[..rest.len().min(8)]);
-    u64::from_be_bytes(word)
+    match bytes.last_chunk() {
+        // Before `at` are `8 - (len - at)` bytes of these.
+        Some(last) if at < bytes.len() => u64::from_be_bytes(*last) << ((8 - (bytes.len() - at)) * 8),
+        Some(_) => 0,
+        None => (0..8).fold(0, |word, i| word << 8 | u64::from(bytes.get(at + i).copied().unwrap_or(0))),
+    }
 }
 
 #[cfg(test)]

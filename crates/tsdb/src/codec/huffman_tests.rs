@@ -25,7 +25,7 @@ fn round_trip(values: &[u64]) {
         let bytes = [&out[..], &vec![0xff; slack]].concat();
         let mut r = Reader::new(&bytes);
         let mut back = vec![7; values.len()];
-        decode(&mut r, &mut back).unwrap();
+        decode(&mut r, &mut [0; 512], &mut back).unwrap();
         assert!(back.iter().zip(values).all(|(a, b)| a.cast_unsigned() == *b));
         assert_eq!(r.len(), slack);
     }
@@ -94,11 +94,11 @@ fn lying_headers_are_refused() {
         ("a first stream past the end", &[0, 1, 0x11, 200, 0, 0, 0, 0, 0, 0, 0, 0]),
     ];
     for (name, bytes) in cases {
-        assert!(decode(&mut Reader::new(bytes), &mut [0; 64]).is_none(), "{name}");
+        assert!(decode(&mut Reader::new(bytes), &mut [0; 512], &mut [0; 64]).is_none(), "{name}");
     }
     // The same with a sound header: 64 values of class 0 or 1, one bit each.
     let sound = [0, 1, 0x11, 4, 1, 2, 3, 4, 5, 6, 7, 8];
-    assert!(decode(&mut Reader::new(&sound), &mut [0; 64]).is_some());
+    assert!(decode(&mut Reader::new(&sound), &mut [0; 512], &mut [0; 64]).is_some());
 }
 
 #[test]
@@ -125,7 +125,7 @@ proptest! {
 
     #[test]
     fn foreign_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), n in 0_usize..600) {
-        let _ = decode(&mut Reader::new(&bytes), &mut vec![0; n]);
+        let _ = decode(&mut Reader::new(&bytes), &mut [0; 512], &mut vec![0; n]);
     }
 
     #[test]
@@ -135,7 +135,7 @@ proptest! {
     ) {
         if let Some(out) = encoded(&values) {
             let bytes = [&out[..cut.index(out.len())], &bytes].concat();
-            let _ = decode(&mut Reader::new(&bytes), &mut vec![0; n]);
+            let _ = decode(&mut Reader::new(&bytes), &mut [0; 512], &mut vec![0; n]);
         }
     }
 }

@@ -330,11 +330,20 @@ impl Divisor {
     }
 }
 
-/// Decodes columns of integers.
-#[derive(Debug, Default)]
-pub(crate) struct IntDecoder;
+/// Decodes columns of integers; keeps its buffer.
+#[derive(Debug)]
+pub(crate) struct IntDecoder {
+    table: Box<huffman::Table>,
+}
+
+impl Default for IntDecoder {
+    fn default() -> Self {
+        Self { table: Box::new([0; size_of::<huffman::Table>() / size_of::<u32>()]) }
+    }
+}
 
 struct Decode<'a, 'b> {
+    table: &'a mut huffman::Table,
     r: &'a mut Reader<'b>,
     out: &'a mut [i64],
 }
@@ -344,13 +353,12 @@ impl Hot for Decode<'_, '_> {
 
     #[inline(always)]
     fn run(self) -> Option<()> {
-        decode_here(self.r, self.out)
+        decode_here(self.table, self.r, self.out)
     }
 }
 
 impl IntDecoder {
     /// Reads `out.len()` integers. `None` when the bytes are no such column; `out` is then unspecified.
-    #[expect(clippy::unused_self, reason = "callers keep decoders; this one happens to need no buffer")]
     pub(crate) fn decode(&mut self, r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
         match out {
             [] => Some(()),
@@ -358,13 +366,13 @@ impl IntDecoder {
                 *only = r.zigzag()?;
                 Some(())
             }
-            _ => isa::run(Decode { r, out }),
+            _ => isa::run(Decode { table: &mut self.table, r, out }),
         }
     }
 }
 
 #[inline(always)]
-fn decode_here(r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
+fn decode_here(table: &mut huffman::Table, r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
     let flags = r.u8()?;
     let order = usize::from(flags & 3);
     if order == 3 || flags & !(3 | AROUND | GCD | HUFFMAN) != 0 || out.len() < order {
@@ -376,7 +384,7 @@ fn decode_here(r: &mut Reader<'_>, out: &mut [i64]) -> Option<()> {
     let gcd = if flags & GCD != 0 { r.varint()? } else { 1 }.cast_signed();
     let (head, tail) = out.split_at_mut(order);
     if flags & HUFFMAN != 0 {
-        huffman::decode(r, tail)?;
+        huffman::decode(r, table, tail)?;
     } else {
         bitpack::unpack(r, tail)?;
     }

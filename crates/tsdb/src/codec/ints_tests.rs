@@ -18,7 +18,7 @@ fn encoded_with(effort: Effort, ints: &[i64]) -> Vec<u8> {
         IntEncoder::with_effort(effort).encode_here(ints, &mut portable);
         assert_eq!(portable, out);
         back.fill(4);
-        decode_here(&mut Reader::new(&out), &mut back).unwrap();
+        decode_here(&mut [0; 512], &mut Reader::new(&out), &mut back).unwrap();
         assert_eq!(back, ints);
     }
     out

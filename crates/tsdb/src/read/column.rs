@@ -10,11 +10,11 @@ use kernels::{RangeFn, Windows, eval_column};
 use model::{Histogram, is_stale};
 use storage::{ABSENT, LeafOp, LeafRequest, QueryContext, RawBlock, TimeRange, is_absent};
 
-use super::view::{GroupView, LooseSamples, rows_of};
+use super::view::{GroupView, rows_of};
 use crate::block::{Block, ChunkRef};
 use crate::codec::{Decoder, IntDecoder, histogram::HistogramCodec};
 use crate::foreign;
-use crate::loose::LooseCodec;
+use crate::loose::{LooseReader, LooseSamples, LooseTaken};
 use crate::segment::{ColumnReader, Damaged, Verified};
 
 /// Where a series has samples.
@@ -25,7 +25,7 @@ pub(super) struct Places<'a> {
     /// Prometheus' blocks by time, and the series' reference in each.
     pub(super) foreign: Vec<(&'a interchange::Block, u64)>,
     pub(super) groups: Vec<(&'a GroupView, u32)>,
-    pub(super) loose: Option<&'a LooseSamples>,
+    pub(super) loose: Option<&'a LooseTaken>,
     /// Deleted intervals of what is in the head.
     pub(super) deleted: &'a [TimeRange],
 }
@@ -37,7 +37,8 @@ pub(super) struct SeriesReader {
     ints: IntDecoder,
     decoder: Decoder,
     histogram_codec: HistogramCodec,
-    loose: LooseCodec,
+    loose: LooseReader,
+    loose_samples: LooseSamples,
     found: Vec<ChunkRef>,
     chunks: Vec<(u32, ChunkRef)>,
     ts: Vec<i64>,
@@ -75,7 +76,7 @@ impl SeriesReader {
             histograms |= self.found.iter().any(|c| c.histogram);
             self.chunks.extend(self.found.iter().filter(|c| !c.histogram).map(|c| (number, *c)));
         }
-        if all && (histograms || places.loose.is_some_and(LooseSamples::has_histograms)) {
+        if all && (histograms || places.loose.is_some_and(LooseTaken::has_histograms)) {
             damaged += self.read_histograms(places, range);
         }
         if !deleted
@@ -231,7 +232,8 @@ impl SeriesReader {
             merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
         }
         if let Some(loose) = places.loose {
-            damaged += loose.read(&mut self.loose, range, &mut merged);
+            damaged += self.loose.read(loose, &mut self.loose_samples);
+            merged.extend(self.loose_samples.floats());
         }
         if !places.deleted.is_empty() {
             let mut at = 0;
@@ -273,7 +275,9 @@ impl SeriesReader {
         }
         if let Some(loose) = places.loose {
             let from_blocks = self.histograms.len();
-            damaged += loose.read_histograms(&mut self.histogram_codec, range, &mut self.histograms);
+            // Damage is counted with the plain samples.
+            let _ = self.loose.read(loose, &mut self.loose_samples);
+            self.histograms.extend(self.loose_samples.histograms());
             let mut at = 0;
             self.histograms.retain(|(t, _)| {
                 at += 1;

@@ -47,7 +47,7 @@ impl Store {
             });
             let keep = in_groups || {
                 let loose = self.loose.read();
-                overlap(loose.series.get(&series).and_then(crate::loose::LooseSeries::bounds), request.range)
+                overlap(loose.get(series).and_then(crate::loose::LooseSeries::bounds), request.range)
             };
             if keep {
                 kept.insert(series);

@@ -276,7 +276,7 @@ impl LeafExecutor for Store {
         }
         let loose = self.loose.read();
         for entry in &selection.entries {
-            cost.samples += loose.series.get(&entry.series).map_or(0, |s| view::loose_rows_in(s, range));
+            cost.samples += loose.get(entry.series).map_or(0, |s| s.rows_in(range.mint, range.maxt));
         }
         Ok(cost)
     }

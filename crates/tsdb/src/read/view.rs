@@ -1,15 +1,11 @@
 //! What readers take out of groups and loose series before they let go of the locks.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
-use model::Histogram;
 use storage::TimeRange;
 
 use crate::Store;
-use crate::codec::histogram::HistogramCodec;
 use crate::group::Group;
-use crate::loose::{LooseChunk, LooseCodec, LooseSeries};
+use crate::loose::LooseTaken;
 use crate::segment::{ColumnReader, Segment};
 
 /// The rows of a group that a reader can see: timestamps for all its series, the raw cells of those selected.
@@ -95,78 +91,23 @@ pub(super) fn rows_in(group: &Group, range: TimeRange) -> u64 {
     overlapping.map(|s| u64::from(s.meta.rows)).sum::<u64>() + rows_of(&state.raw.ts, range).len() as u64
 }
 
-/// The same of a loose series.
-pub(super) fn loose_rows_in(series: &LooseSeries, range: TimeRange) -> u64 {
-    let chunks = series.sealed.iter().map(|(_, c)| c).chain(&series.pieces);
-    let overlapping = chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint);
-    overlapping.map(|c| u64::from(c.rows)).sum::<u64>() + rows_of(&series.ts, range).len() as u64
-}
-
-/// A loose series' samples that a request can see, chunks not yet decoded.
-#[derive(Debug)]
-pub(super) struct LooseSamples {
-    pub(super) chunks: Vec<LooseChunk>,
-    pub(super) ts: Vec<i64>,
-    pub(super) values: Vec<f64>,
-}
-
 /// The loose samples of a wave's series, all taken under one lock: a batch is seen whole or not at all.
 #[derive(Debug, Default)]
 pub(super) struct LooseView {
-    series: HashMap<u32, LooseSamples>,
+    series: HashMap<u32, LooseTaken>,
 }
 
 impl LooseView {
     pub(super) fn new(store: &Store, selected: impl Iterator<Item = u32>, range: TimeRange) -> Self {
         let loose = store.loose.read();
-        let mut series = HashMap::new();
-        if loose.series.is_empty() {
-            return Self { series };
+        if loose.is_empty() {
+            return Self::default();
         }
-        for id in selected {
-            let Some(s) = loose.series.get(&id) else { continue };
-            let rows = rows_of(&s.ts, range);
-            let chunks = s.sealed.iter().map(|(_, c)| c).chain(&s.pieces);
-            let chunks: Vec<LooseChunk> =
-                chunks.filter(|c| c.mint <= range.maxt && c.maxt >= range.mint).cloned().collect();
-            if !chunks.is_empty() || !rows.is_empty() {
-                let (ts, values) = (s.ts[rows.clone()].to_vec(), s.values[rows].to_vec());
-                series.insert(id, LooseSamples { chunks, ts, values });
-            }
-        }
-        Self { series }
+        let take = |id| Some((id, loose.take(id, range.mint, range.maxt)?));
+        Self { series: selected.filter_map(take).collect() }
     }
 
-    pub(super) fn get(&self, series: u32) -> Option<&LooseSamples> {
+    pub(super) fn get(&self, series: u32) -> Option<&LooseTaken> {
         self.series.get(&series)
-    }
-}
-
-impl LooseSamples {
-    pub(super) fn has_histograms(&self) -> bool {
-        false
-    }
-
-    /// Appends the samples within the range; returns how many chunks were damaged.
-    pub(super) fn read(&self, codec: &mut LooseCodec, range: TimeRange, out: &mut Vec<(i64, f64)>) -> u64 {
-        let (mut ts, mut values) = (vec![], vec![]);
-        let mut damaged = 0;
-        for chunk in &self.chunks {
-            damaged += u64::from(codec.decode(chunk, &mut ts, &mut values).is_err());
-        }
-        let chunks = ts.into_iter().zip(values).filter(|(t, _)| (range.mint..=range.maxt).contains(t));
-        out.extend(chunks);
-        out.extend(self.ts.iter().copied().zip(self.values.iter().copied()));
-        damaged
-    }
-
-    /// Likewise the histograms.
-    pub(super) fn read_histograms(
-        &self,
-        _codec: &mut HistogramCodec,
-        _range: TimeRange,
-        _out: &mut Vec<(i64, Arc<Histogram>)>,
-    ) -> u64 {
-        0
     }
 }

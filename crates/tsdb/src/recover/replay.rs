@@ -111,7 +111,8 @@ impl Recovery {
                             .or_default()
                             .push(RowAt { segment: index, payload: next - payload.len()..next });
                     })
-                } else if kind == kind::SAMPLES && (number, offset as u64) < self.samples_from {
+                } else if matches!(kind, kind::POINTS | kind::HISTOGRAMS | kind::EXEMPLARS)
+                    && (number, offset as u64) < self.samples_from {
                     Some(())
                 } else {
                     record::parse(kind, payload).and_then(|r| self.apply(r))
@@ -155,13 +156,15 @@ impl Recovery {
                     if id == LOST {
                         return None;
                     }
-                    // The set may be known by a reference whose removal no file tells of.
-                    match self.index.find(&labels) {
-                        Some(known) if known != id => {
-                            self.aliases.insert(id, known);
+                    // The set may be known by a reference whose removal no file tells of; it had no samples then.
+                    if let Some(known) = self.index.find(&labels) {
+                        if known >= id {
+                            continue;
                         }
-                        _ => self.index.insert(id, &labels).ok()?,
+                        self.index.remove_many(&[known].into_iter().collect());
+                        self.renamed.insert(known, id);
                     }
+                    self.index.insert(id, &labels).ok()?;
                     self.definitions.next_series = self.definitions.next_series.max(id + 1);
                 }
             }
@@ -176,7 +179,6 @@ impl Recovery {
                 self.groups.get(&id)?;
             }
             Record::Slots { group: id, first, series } => {
-                let aliases = &self.aliases;
                 let slots = &mut self.groups.get_mut(&id)?.state.get_mut().slots;
                 let first = first as usize;
                 if first > slots.len() + (1 << 24) {
@@ -186,28 +188,17 @@ impl Recovery {
                 if slots.len() < first + series.len() {
                     slots.resize(first + series.len(), LOST);
                 }
-                for (slot, s) in slots[first..].iter_mut().zip(series) {
-                    *slot = aliases.get(&s).copied().unwrap_or(s);
-                }
+                slots[first..first + series.len()].copy_from_slice(&series);
             }
             Record::Row { .. } => {}
             Record::Delete(range, series) => {
                 for s in series {
-                    let s = self.aliases.get(&s).copied().unwrap_or(s);
                     self.deleted.entry(s).or_default().push(range);
                 }
             }
-            Record::Samples(samples) => {
-                for (id, ts, value) in samples {
-                    let id = self.aliases.get(&id).copied().unwrap_or(id);
-                    let series = self.loose.entry(id).or_default();
-                    match series.last {
-                        Some((last, _)) if last > ts => {}
-                        Some((last, _)) if last == ts => series.last = Some((ts, value.to_bits())),
-                        _ => series.push(ts, value, &mut self.codec),
-                    }
-                }
-            }
+            Record::Points(mut r) => self.loose.replay_points(&mut r)?,
+            Record::Histograms(mut r) => self.loose.replay_histograms(&mut r)?,
+            Record::Exemplars(mut r) => self.exemplars.load(&mut r)?,
         }
         Some(())
     }

@@ -8,6 +8,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
 pub(crate) mod prometheus;
 pub(crate) mod run;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,18 +38,40 @@ pub(crate) struct Flag {
     pub(crate) help: &'static str,
     /// Left out of `--help`, as in the original.
     pub(crate) hidden: bool,
-    /// Whether giving it changes anything yet.
-    pub(crate) acted_on: bool,
+    /// What giving it does.
+    pub(crate) effect: Effect,
+}
+
+/// What giving a flag does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// What its help says.
+    Acts,
+    /// Nothing yet.
+    Later,
+    /// Nothing, for this reason.
+    Nothing(&'static str),
+}
+
+impl Effect {
+    /// For those who give it all the same.
+    pub(crate) fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Acts => None,
+            Self::Later => Some("accepted, not acted on yet"),
+            Self::Nothing(why) => Some(why),
+        }
+    }
 }
 
 /// A flag with a value.
 pub(crate) const fn value(name: &'static str, default: &'static str, help: &'static str) -> Flag {
-    Flag { name, takes: Takes::Value, default, help, hidden: false, acted_on: true }
+    Flag { name, takes: Takes::Value, default, help, hidden: false, effect: Effect::Acts }
 }
 
 /// A switch that is off unless given.
 pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
-    Flag { name, takes: Takes::Nothing, default: "false", help, hidden: false, acted_on: true }
+    Flag { name, takes: Takes::Nothing, default: "false", help, hidden: false, effect: Effect::Acts }
 }
 
 impl Flag {
@@ -64,7 +87,12 @@ impl Flag {
 
     /// The same, accepted without effect for now.
     pub(crate) const fn later(self) -> Self {
-        Self { acted_on: false, ..self }
+        Self { effect: Effect::Later, ..self }
+    }
+
+    /// The same, accepted for drop-in use without effect, and why.
+    pub(crate) const fn without_effect(self, why: &'static str) -> Self {
+        Self { effect: Effect::Nothing(why), ..self }
     }
 
     /// The same, left out of `--help`.
@@ -101,8 +129,8 @@ pub(crate) struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
     /// Arguments that are no flags.
     pub(crate) positional: Vec<String>,
-    /// Flags given that are not acted on yet.
-    pub(crate) ignored: Vec<&'static str>,
+    /// Flags given that change nothing, and why not.
+    pub(crate) ignored: Vec<(&'static str, &'static str)>,
 }
 
 impl Command {
@@ -156,9 +184,7 @@ impl Command {
                 values.clear();
             }
             values.push(value);
-            if !flag.acted_on {
-                parsed.ignored.push(flag.name);
-            }
+            parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
         }
         for flag in self.table() {
             parsed.values.entry(flag.name).or_insert_with(|| {
@@ -227,8 +253,8 @@ impl Command {
                     if flag.default.is_empty() { "..." } else { flag.default }
                 ),
             };
-            let later = if flag.acted_on { "" } else { " (accepted, not acted on yet)" };
-            row(&left, &format!("{}{later}", flag.help));
+            let remark = flag.effect.remark().map(|r| format!(" ({r})")).unwrap_or_default();
+            row(&left, &format!("{}{remark}", flag.help));
         }
         out
     }
@@ -338,7 +364,7 @@ mod tests {
         assert_eq!(p.get("config.file"), "a.yml");
         assert_eq!(p.all("web.listen-address"), [":1", ":2"]);
         assert!(p.is_on("web.enable-lifecycle") && !p.is_on("compress"));
-        assert_eq!(p.ignored, ["old"]);
+        assert_eq!(p.ignored, [("old", "accepted, not acted on yet")]);
         let p = parse("").unwrap();
         assert_eq!(p.get("web.listen-address"), "0.0.0.0:9090");
         assert!(p.is_on("compress"));

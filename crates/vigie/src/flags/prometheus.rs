@@ -7,7 +7,7 @@ pub(crate) const COMMAND: Command = Command {
     name: "prometheus",
     about: "The Prometheus monitoring server",
     positional: None,
-    flags: &[CONFIG, WEB, STORAGE, AGENT, RULES, QUERY, LOG, HIDDEN],
+    flags: &[CONFIG, WEB, RECEIVE, STORAGE, super::store::STORE, AGENT, RULES, QUERY, LOG, HIDDEN],
 };
 
 const CONFIG: &[Flag] = &[
@@ -49,16 +49,6 @@ const WEB: &[Flag] = &[
     ),
     value("web.user-assets", "", "Path to static asset directory, available at /user.").later(),
     switch("web.enable-lifecycle", "Enable shutdown and reload via HTTP request."),
-    switch("web.enable-admin-api", "Enable API endpoints for admin control actions.").later(),
-    switch("web.enable-remote-write-receiver", "Enable API endpoint accepting remote write requests.")
-        .later(),
-    value(
-        "web.remote-write-receiver.accepted-protobuf-messages",
-        "",
-        "Remote write protobuf messages to accept.",
-    )
-    .repeatable()
-    .later(),
     switch("web.enable-otlp-receiver", "Enable API endpoint accepting OTLP write requests.").later(),
     value(
         "web.console.templates",
@@ -77,23 +67,20 @@ const WEB: &[Flag] = &[
     value("web.search.max-limit", "10000", "Maximum number of results of the search endpoints.").later(),
 ];
 
+/// Shared with `vigie run`.
+pub(crate) const RECEIVE: &[Flag] = &[
+    switch("web.enable-admin-api", "Enable API endpoints for admin control actions."),
+    switch("web.enable-remote-write-receiver", "Enable API endpoint accepting remote write requests."),
+    value(
+        "web.remote-write-receiver.accepted-protobuf-messages",
+        "",
+        "Remote write protobuf messages to accept; all that are known where none is given. Only prometheus.WriteRequest is received so far.",
+    )
+    .repeatable(),
+];
+
 const STORAGE: &[Flag] = &[
     value("storage.tsdb.path", "data/", "Base path for metrics storage."),
-    value(
-        "storage.tsdb.retention.time",
-        "",
-        "How long to retain samples in storage. 15d unless this or a size is set.",
-    ),
-    value("storage.tsdb.retention.size", "0", "Maximum number of bytes that can be stored.").later(),
-    switch("storage.tsdb.no-lockfile", "Do not create lockfile in data directory.").later(),
-    value(
-        "storage.tsdb.head-chunks-write-queue-size",
-        "0",
-        "Size of the queue through which head chunks are written.",
-    )
-    .later(),
-    value("storage.tsdb.delay-compact-file.path", "", "Path to a file whose presence delays compaction.")
-        .later(),
     value(
         "storage.remote.flush-deadline",
         "1m",
@@ -208,23 +195,6 @@ pub(crate) const LOG: &[Flag] = &[
 ];
 
 const HIDDEN: &[Flag] = &[
-    value("storage.tsdb.retention", "", "Deprecated form of --storage.tsdb.retention.time.").hidden(),
-    value("storage.tsdb.min-block-duration", "2h", "Minimum duration of a data block.").hidden().later(),
-    value("storage.tsdb.max-block-duration", "", "Maximum duration compacted blocks may span.")
-        .hidden()
-        .later(),
-    value("storage.tsdb.max-block-chunk-segment-size", "", "Maximum size of a chunk segment.")
-        .hidden()
-        .later(),
-    value("storage.tsdb.wal-segment-size", "", "Size at which to split the log.").hidden().later(),
-    switch("storage.tsdb.wal-compression", "Compress the log.").on().hidden().later(),
-    value("storage.tsdb.wal-compression-type", "snappy", "How to compress the log.").hidden().later(),
-    value("storage.tsdb.samples-per-chunk", "120", "Target number of samples per chunk.").hidden().later(),
-    switch("storage.tsdb.allow-overlapping-compaction", "Merge overlapping blocks.").on().hidden().later(),
-    value("storage.tsdb.block-reload-interval", "1m", "How often to look for new blocks.").hidden().later(),
-    value("storage.tsdb.delayed-compaction.max-percent", "10", "Bound of a compaction's random delay.")
-        .hidden()
-        .later(),
     value("storage.agent.wal-segment-size", "", "Size at which to split the agent log.").hidden().later(),
     value("storage.agent.wal-compression-type", "snappy", "How to compress the agent log.").hidden().later(),
     value("storage.agent.wal-truncate-frequency", "2h", "How often to truncate the agent log.")

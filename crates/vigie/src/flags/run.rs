@@ -7,7 +7,7 @@ pub(crate) const COMMAND: Command = Command {
     name: "vigie run",
     about: "The whole stack from the files found in DIR (default: .): prometheus.yml, alertmanager.yml, provisioning/, dashboards/, web.yml.",
     positional: Some("[<DIR>]"),
-    flags: &[MAIN, super::prometheus::LOG],
+    flags: &[MAIN, super::prometheus::RECEIVE, super::store::STORE, super::prometheus::LOG],
 };
 
 const MAIN: &[Flag] = &[
@@ -28,7 +28,6 @@ const MAIN: &[Flag] = &[
     ),
     value("dashboards.listen-address", "", "HOST:PORT of the dashboards; by default port 3000 of --listen."),
     value("storage.path", "", "Where everything is kept; by default data/ in DIR."),
-    value("storage.tsdb.retention.time", "15d", "How long to retain samples in storage."),
     switch("web.enable-lifecycle", "Enable shutdown and reload via HTTP request."),
     switch("auth.anonymous", "Let everybody on this machine view dashboards without a password."),
 ];

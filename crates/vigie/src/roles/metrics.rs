@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use model::{LabelSet, MetricType};
-use storage::StoreStatus as _;
 use telemetry::{Family, Registry, labelled, register_process_metrics, single};
 use web::api::BuildInfo;
 
 use MetricType::{Counter, Gauge};
 
-/// Registers everything that is asked for at each gathering.
+/// Registers everything but the store's metrics that is asked for at each gathering.
 pub(crate) fn register(
     registry: &Registry,
     build: &BuildInfo,
-    store: &Arc<tsdb::Store>,
     engine: &Arc<promql::Engine>,
     scrape: &Arc<scrape::Manager>,
     rules: &Arc<rules::Manager>,
@@ -24,8 +22,6 @@ pub(crate) fn register(
     registry.register(|| {
         vec![single("prometheus_ready", "Whether Prometheus startup was fully completed.", Gauge, 1.0)]
     });
-    let store = Arc::clone(store);
-    registry.register(move || store_families(&store));
     let engine = Arc::clone(engine);
     registry.register(move || engine_families(&engine));
     let scrape = Arc::clone(scrape);
@@ -50,95 +46,6 @@ pub(crate) fn register_build_info(registry: &Registry, name: &'static str, build
         let help = "A metric with a constant '1' value labeled by version, revision, branch and the compiler it was built with.";
         vec![labelled(name, help, Gauge, [(labels.clone(), 1.0)])]
     });
-}
-
-fn store_families(store: &tsdb::Store) -> Vec<Family> {
-    let head = store.head_stats();
-    let stats = store.stats();
-    let empty = head.num_series == 0 || head.min_time > head.max_time;
-    // Upstream shows the extreme integers for an empty head; a zero is easier to alert on and to draw.
-    let bound = |t: i64| if empty { 0.0 } else { t as f64 };
-    vec![
-        single(
-            "prometheus_tsdb_head_series",
-            "Total number of series in the head block.",
-            Gauge,
-            head.num_series as f64,
-        ),
-        single(
-            "prometheus_tsdb_head_chunks",
-            "Total number of chunks in the head block.",
-            Gauge,
-            head.chunk_count as f64,
-        ),
-        single(
-            "prometheus_tsdb_head_samples_appended_total",
-            "Total number of appended samples.",
-            Counter,
-            head.samples_appended as f64,
-        ),
-        single(
-            "prometheus_tsdb_head_series_created_total",
-            "Total number of series created in the head",
-            Counter,
-            head.series_created as f64,
-        ),
-        single(
-            "prometheus_tsdb_head_min_time",
-            "Minimum time bound of the head block in milliseconds.",
-            Gauge,
-            bound(head.min_time),
-        ),
-        single(
-            "prometheus_tsdb_head_max_time",
-            "Maximum timestamp of the head block in milliseconds.",
-            Gauge,
-            bound(head.max_time),
-        ),
-        single(
-            "prometheus_tsdb_out_of_order_samples_total",
-            "Total number of out of order samples ingestion failed attempts.",
-            Counter,
-            head.out_of_order as f64,
-        ),
-        single(
-            "prometheus_tsdb_wal_storage_size_bytes",
-            "Size of the write log directory.",
-            Gauge,
-            head.log_bytes as f64,
-        ),
-        single(
-            "prometheus_tsdb_wal_corruptions_total",
-            "Total number of log corruptions.",
-            Counter,
-            head.corruptions as f64,
-        ),
-        single(
-            "prometheus_tsdb_head_chunks_storage_size_bytes",
-            "Size of the sealed chunks' files.",
-            Gauge,
-            head.chunk_bytes as f64,
-        ),
-        single(
-            "vigie_tsdb_log_write_failures_total",
-            "Writes to the log that failed.",
-            Counter,
-            stats.log_write_failures as f64,
-        ),
-        single(
-            "vigie_tsdb_fsync_failures_total",
-            "Calls of fsync that failed.",
-            Counter,
-            stats.fsync_failures as f64,
-        ),
-        single(
-            "vigie_tsdb_open_groups",
-            "Groups of series open for writing.",
-            Gauge,
-            stats.open_groups as f64,
-        ),
-        single("vigie_tsdb_chunk_files", "Files of sealed chunks.", Gauge, stats.chunk_files as f64),
-    ]
 }
 
 fn engine_families(engine: &promql::Engine) -> Vec<Family> {

@@ -5,6 +5,8 @@ pub(crate) mod dashboards;
 mod metrics;
 pub(crate) mod prometheus;
 pub(crate) mod run;
+mod store;
+mod store_metrics;
 mod upkeep;
 
 use std::path::Path;

@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use config::rules::RuleFile;
 use config::{Config, Loaded};
 use parking_lot::RwLock;
+use remote::write::{Limits, Receiver};
 use telemetry::{Gauge, Registry};
 use tokio::sync::mpsc;
-use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RuntimeFacts};
+use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts};
 use web::server::{ServerOptions, Shutdown};
 
-use super::{Clock, metrics};
+use super::store::{StoreConfig, StoreFlags};
+use super::{Clock, metrics, store_metrics};
 use crate::Failure;
 use crate::flags::Parsed;
-
-/// Upstream's default retention.
-const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
 /// How the role runs.
 pub(crate) struct Options {
@@ -29,14 +28,16 @@ pub(crate) struct Options {
     pub(crate) default_config: String,
     /// The store's directory.
     pub(crate) storage_path: PathBuf,
-    /// How long samples are kept.
-    pub(crate) retention: Duration,
+    /// The store's flags.
+    pub(crate) store: StoreFlags,
     /// Where others reach this role.
     pub(crate) external_url: url::Url,
     /// The port it listens on.
     pub(crate) listen_port: u16,
     /// `--web.enable-lifecycle`
     pub(crate) enable_lifecycle: bool,
+    /// What else may be done over HTTP.
+    pub(crate) ways_in: WaysIn,
     /// `--web.cors.origin`
     pub(crate) cors_origin: String,
     /// Evaluation of queries.
@@ -53,6 +54,39 @@ pub(crate) struct Options {
     pub(crate) clock: Clock,
 }
 
+/// What may be done over HTTP beyond reading.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WaysIn {
+    /// `--web.enable-admin-api`
+    admin: bool,
+    /// `--web.enable-remote-write-receiver`
+    remote_write: bool,
+}
+
+impl WaysIn {
+    /// Reads the flags.
+    pub(crate) fn read(flags: &Parsed) -> Result<Self, Failure> {
+        let messages = flags.all("web.remote-write-receiver.accepted-protobuf-messages");
+        for message in messages.iter().flat_map(|m| m.split(',')) {
+            match message {
+                "prometheus.WriteRequest" => {}
+                "io.prometheus.write.v2.Request" => {
+                    tracing::warn!(message, "Remote write 2.0 is not received yet; senders are answered 415");
+                }
+                _ => {
+                    return Err(Failure::usage(format!(
+                        "--web.remote-write-receiver.accepted-protobuf-messages: unknown type for remote write protobuf message {message}, supported: prometheus.WriteRequest"
+                    )));
+                }
+            }
+        }
+        Ok(Self {
+            admin: flags.is_on("web.enable-admin-api"),
+            remote_write: flags.is_on("web.enable-remote-write-receiver"),
+        })
+    }
+}
+
 /// A role that runs.
 pub(crate) struct Running {
     /// All its routes, without a prefix.
@@ -66,6 +100,10 @@ struct Parts {
     config_file: Option<PathBuf>,
     default_config: String,
     store: Arc<tsdb::Store>,
+    store_path: PathBuf,
+    store_flags: StoreFlags,
+    /// In force since the store was opened.
+    store_config: StoreConfig,
     scrape: Arc<scrape::Manager>,
     rules: Arc<rules::Manager>,
     notifier: Arc<notifier::Manager>,
@@ -91,20 +129,16 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         "" => external_url.path().to_owned(),
         given => given.to_owned(),
     };
-    let retention = match (flags.get("storage.tsdb.retention.time"), flags.get("storage.tsdb.retention")) {
-        ("", "") => DEFAULT_RETENTION,
-        ("", _) => flags.duration("storage.tsdb.retention")?,
-        _ => flags.duration("storage.tsdb.retention.time")?,
-    };
     let server = server_options(flags)?;
     let engine = engine_options(flags)?;
     let options = Options {
         config_file: Some(PathBuf::from(flags.get("config.file"))),
         default_config: String::new(),
         storage_path: PathBuf::from(flags.get("storage.tsdb.path")),
-        retention,
+        store: StoreFlags::read(flags)?,
         listen_port: port_of(&first),
         enable_lifecycle: flags.is_on("web.enable-lifecycle"),
+        ways_in: WaysIn::read(flags)?,
         cors_origin: flags.get("web.cors.origin").to_owned(),
         rules: rules_options(flags, &external_url, &engine.parser)?,
         engine,
@@ -144,6 +178,8 @@ fn engine_options(flags: &Parsed) -> Result<promql::EngineOptions, Failure> {
         "promql-binop-fill-modifiers",
         "promql-delayed-name-removal",
         "promql-duration-expr",
+        // Always on here.
+        "exemplar-storage",
     ];
     for name in features.iter().filter(|f| !f.is_empty() && !known.contains(f)) {
         tracing::warn!(option = %name, "Unknown option or feature not acted on yet for --enable-feature");
@@ -200,11 +236,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let clock = Arc::clone(&options.clock);
     super::create_dir(&options.storage_path)?;
     let opening = Instant::now();
-    let store_options = tsdb::StoreOptions {
-        retention_ms: Some(i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX)),
-        clock: Arc::clone(&clock),
-        ..tsdb::StoreOptions::default()
-    };
+    let store_config = StoreConfig::resolve(&checked.config.value, &options.store, &options.storage_path)?;
+    let store_options = options.store.options(&store_config, Arc::clone(&clock));
     let path = options.storage_path.clone();
     let store = tokio::task::spawn_blocking(move || tsdb::Store::open(&path, store_options))
         .await
@@ -232,13 +265,18 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let lifecycle = Lifecycle::new(options.enable_lifecycle, reloads.clone(), shutdown.clone());
     let config_yaml = Arc::new(RwLock::new(String::new()));
     let build = build_info();
-    metrics::register(&registry, &build, &store, &engine, &scrape, &rules, &notifier);
+    metrics::register(&registry, &build, &engine, &scrape, &rules, &notifier);
+    store_metrics::register(&registry, &store, store_config.retention);
     let cors_origin = model::anchored(&options.cors_origin)
         .map_err(|e| Failure::new(format!("--web.cors.origin: {:?}: {e}", options.cors_origin)))?;
     let api = Arc::new(Api {
         engine,
         store: store.clone(),
         store_status: store.clone(),
+        store_admin: store.clone(),
+        enable_admin: options.ways_in.admin,
+        exemplars: Some(store.clone()),
+        remote_write: remote_write(options.ways_in, &store, &registry)?,
         scrape: Arc::clone(&scrape),
         rules: Arc::clone(&rules),
         notifier: Arc::clone(&notifier),
@@ -257,10 +295,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         config_yaml: Arc::clone(&config_yaml),
         flags: options.flags,
         lifecycle,
-        runtime: RuntimeFacts {
-            start_ms: clock(),
-            storage_retention: model::duration::format(options.retention),
-        },
+        runtime: RuntimeFacts { start_ms: clock(), storage_retention: store_config.retention.text() },
         build,
         external_url: options.external_url,
         cors_origin,
@@ -271,6 +306,9 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         config_file: options.config_file,
         default_config: options.default_config,
         store,
+        store_path: options.storage_path,
+        store_flags: options.store,
+        store_config,
         scrape,
         rules,
         notifier,
@@ -296,8 +334,28 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
     tokio::spawn(Arc::clone(&parts).reload_on(wishes));
-    super::upkeep::spawn(Arc::clone(&parts.store), Arc::clone(&parts.clock), shutdown);
+    super::upkeep::spawn(
+        Arc::clone(&parts.store),
+        parts.store_flags.sync_interval_ms(),
+        Arc::clone(&parts.clock),
+        shutdown,
+    );
     Ok(Running { router: web::api::router(api), reloads, parts })
+}
+
+/// The remote write receiver, if there is to be one.
+fn remote_write(
+    ways_in: WaysIn,
+    store: &Arc<tsdb::Store>,
+    registry: &Registry,
+) -> Result<Option<RemoteWrite>, Failure> {
+    if !ways_in.remote_write {
+        return Ok(None);
+    }
+    let mut random = [0; 192];
+    getrandom::fill(&mut random).map_err(|e| Failure::new(format!("no randomness from the system: {e}")))?;
+    let receiver = Receiver::new(store.clone(), random, Limits::default(), registry);
+    Ok(Some(RemoteWrite::new(Arc::new(receiver))))
 }
 
 impl Running {
@@ -348,6 +406,11 @@ impl Parts {
         let Checked { config, rule_files } = checked;
         for warning in &config.warnings {
             tracing::warn!(warning = %warning, "Configuration");
+        }
+        let store = StoreConfig::resolve(&config.value, &self.store_flags, &self.store_path)
+            .map_err(|failure| failure.message)?;
+        for setting in self.store_config.changed_in(&store) {
+            tracing::warn!(setting, "This setting has changed; it is in force from the next start on");
         }
         self.notifier.apply(&config.value).map_err(|e| e.to_string())?;
         self.rules.apply(&config.value, rule_files).await.map_err(|e| e.to_string())?;

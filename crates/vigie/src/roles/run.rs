@@ -7,7 +7,8 @@ use std::time::Duration;
 use dashboards::{Sources, Upstream};
 use web::server::{ServerOptions, Shutdown};
 
-use super::prometheus::port_of;
+use super::prometheus::{WaysIn, port_of};
+use super::store::StoreFlags;
 use super::{alertmanager as am, dashboards as panels, prometheus as prom};
 use crate::Failure;
 use crate::flags::Parsed;
@@ -63,8 +64,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         "" => dir.join("data"),
         given => PathBuf::from(given),
     };
-    let retention = flags.duration("storage.tsdb.retention.time")?;
-    super::runtime()?.block_on(serve(flags, &found, &addresses, &storage, retention))
+    super::runtime()?.block_on(serve(flags, &found, &addresses, &storage))
 }
 
 impl Addresses {
@@ -101,13 +101,7 @@ impl Addresses {
     }
 }
 
-async fn serve(
-    flags: &Parsed,
-    found: &Found,
-    addresses: &Addresses,
-    storage: &Path,
-    retention: Duration,
-) -> Result<(), Failure> {
+async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &Path) -> Result<(), Failure> {
     let shutdown = Shutdown::default();
     let clock = super::system_clock();
     let alertmanager = match &found.alertmanager {
@@ -139,10 +133,11 @@ async fn serve(
                 alertmanager.is_some().then_some(&addresses.alertmanager),
             ),
             storage_path: storage.join("prometheus"),
-            retention,
+            store: StoreFlags::read(flags)?,
             external_url,
             listen_port: port_of(&addresses.prometheus),
             enable_lifecycle: flags.is_on("web.enable-lifecycle"),
+            ways_in: WaysIn::read(flags)?,
             cors_origin: ".*".to_owned(),
             engine: promql::EngineOptions::default(),
             rules,

@@ -18,6 +18,7 @@ pub(crate) enum ErrorType {
     Canceled,
     Timeout,
     Internal,
+    Unavailable,
 }
 
 impl ErrorType {
@@ -28,6 +29,7 @@ impl ErrorType {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
         }
     }
 
@@ -37,7 +39,7 @@ impl ErrorType {
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Canceled => StatusCode::from_u16(499).expect("three digits"),
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -98,6 +100,11 @@ pub(crate) struct Reply {
     data: Vec<u8>,
     warnings: Vec<String>,
     infos: Vec<String>,
+}
+
+/// A call that has nothing to say: 204, without a body, as upstream where there is no data object.
+pub(crate) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
 }
 
 impl Reply {

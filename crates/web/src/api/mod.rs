@@ -1,13 +1,16 @@
 //! `/api/v1`, `/-/…` and `/metrics` of the Prometheus role.
 
+mod admin;
 mod alerts;
 mod envelope;
+mod exemplars;
 mod lifecycle;
 mod params;
 mod query;
 mod series;
 mod status;
 mod targets;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +18,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use parking_lot::RwLock;
-use storage::{LeafExecutor, QueryContext, StoreStatus};
+use storage::{ExemplarReader, LeafExecutor, QueryContext, StoreAdmin, StoreStatus};
 use telemetry::Registry;
 
 use envelope::{ApiError, ErrorType};
 pub use lifecycle::{Lifecycle, ReloadRequest};
 pub use status::{BuildInfo, RuntimeFacts};
+pub use write::RemoteWrite;
 
 /// What the handlers stand on.
 pub struct Api {
@@ -30,6 +34,14 @@ pub struct Api {
     pub store: Arc<dyn LeafExecutor>,
     /// What the store says of itself.
     pub store_status: Arc<dyn StoreStatus>,
+    /// Deletes, snapshots, blocks.
+    pub store_admin: Arc<dyn StoreAdmin>,
+    /// `--web.enable-admin-api`
+    pub enable_admin: bool,
+    /// Where exemplars are read; `None` where none are kept.
+    pub exemplars: Option<Arc<dyn ExemplarReader>>,
+    /// The remote write receiver; `None` unless `--web.enable-remote-write-receiver`.
+    pub remote_write: Option<RemoteWrite>,
     /// Targets.
     pub scrape: Arc<scrape::Manager>,
     /// Rule groups and alerts.
@@ -84,6 +96,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let v1 = Router::new()
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
+        .route("/query_exemplars", get(exemplars::query).post(exemplars::query))
         .route("/format_query", get(query::format).post(query::format))
         .route("/series", get(series::series).post(series::series))
         .route("/labels", get(series::labels).post(series::labels))
@@ -100,10 +113,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/tsdb", get(status::tsdb))
+        .route("/status/tsdb/blocks", get(admin::blocks))
         .route("/status/walreplay", get(status::walreplay))
+        .route("/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
+        .layer(tower_http::compression::CompressionLayer::new())
+        .route("/write", post(write::write))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::require_ready))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::cors))
-        .layer(tower_http::compression::CompressionLayer::new());
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), lifecycle::cors));
     Router::new()
         .nest("/api/v1", v1)
         .route("/-/healthy", get(lifecycle::healthy))

@@ -1,4 +1,4 @@
-//! Parameters: the query string and, for POST, the form body; times and durations as upstream reads them.
+//! Parameters: the query string and, for POST and PUT, the form body; times and durations as upstream reads them.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .get(header::CONTENT_TYPE)
             .and_then(|v| v.to_str().ok())
             .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
-        if req.method() == Method::POST && is_form {
+        if matches!(*req.method(), Method::POST | Method::PUT) && is_form {
             let body = Bytes::from_request(req, state).await.map_err(IntoResponse::into_response)?;
             if body.len() > MAX_FORM_BYTES {
                 let message = format!("the form is larger than {MAX_FORM_BYTES} bytes; send a shorter query");
@@ -112,6 +112,18 @@ impl Params {
                 Ok(set)
             })
             .collect()
+    }
+
+    /// A boolean as Go's `strconv.ParseBool` reads it; false where the parameter is absent.
+    pub(crate) fn is_set(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            text => Err(ApiError::parameter(
+                name,
+                format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax"),
+            )),
+        }
     }
 
     /// `timeout`, at most `cap`.

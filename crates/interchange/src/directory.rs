@@ -134,18 +134,13 @@ fn select_any(block: &Block, matcher_sets: &[Vec<Matcher>]) -> Result<Vec<u64>, 
 fn next_merged(sources: &mut [Peekable<Source<'_>>]) -> Result<Option<SeriesSamples>, Error> {
     let mut least: Option<LabelSet> = None;
     for source in sources.iter_mut() {
-        match source.peek() {
-            None => {}
-            Some(Ok((labels, _))) => {
-                if least.as_ref().is_none_or(|l| labels < l) {
-                    least = Some(labels.clone());
-                }
-            }
-            Some(Err(_)) => {
-                if let Some(Err(e)) = source.next() {
-                    return Err(e);
-                }
-            }
+        if let Some(Err(e)) = source.next_if(Result::is_err) {
+            return Err(e);
+        }
+        if let Some(Ok((labels, _))) = source.peek()
+            && least.as_ref().is_none_or(|l| labels < l)
+        {
+            least = Some(labels.clone());
         }
     }
     let Some(labels) = least else { return Ok(None) };

@@ -52,12 +52,9 @@ fn block(
 ) -> Result<(), Failure> {
     let wanted = args.positional(1);
     let found = if wanted.is_empty() {
-        // The youngest by name, which is by the time it was made.
-        directory
-            .blocks()
-            .iter()
-            .max_by_key(|b| &b.meta().ulid)
-            .ok_or_else(|| Failure::new("no blocks found"))?
+        // The one made last by its name, whose first ten letters are a time; of several made together the youngest.
+        let made = |b: &&Block| (b.meta().ulid.get(..10).map(str::to_owned), b.meta().min_time);
+        directory.blocks().iter().max_by_key(made).ok_or_else(|| Failure::new("no blocks found"))?
     } else {
         let of_name = directory.blocks().iter().find(|b| b.meta().ulid == wanted);
         of_name.ok_or_else(|| Failure::new(format!("invalid block ID {wanted}")))?
@@ -172,7 +169,7 @@ impl Report<'_> {
         writeln!(self.out, "Postings entries (total label pairs): {}", tally.entries)?;
         let names = || tally.names.iter();
         let list = |title: &str, items: Vec<(u64, String)>, out: &mut dyn Write| {
-            self_list(title, items, self.limit, out)
+            ranking(title, items, self.limit, out)
         };
         let churning = tally.pairs().map(|(key, (uncovered, _))| (tally.churn(uncovered), key)).collect();
         list("Label pairs most involved in churning", churning, self.out)?;
@@ -204,7 +201,7 @@ impl Tally {
 }
 
 /// Largest first; upstream leaves the order of equals to chance, here they are sorted by name.
-fn self_list(
+fn ranking(
     title: &str,
     mut items: Vec<(u64, String)>,
     limit: usize,

@@ -13,7 +13,6 @@ use model::LabelSet;
 use storage::{PointAppender, PointsReport, Refusals, SeriesPoints};
 
 use crate::args::{Args, Spec, required};
-use crate::points::Points;
 use crate::{Failure, Outside};
 
 pub(crate) const SPEC: Spec = Spec {
@@ -46,7 +45,7 @@ pub(crate) fn run(args: &Args, outside: &mut Outside<'_>) -> Result<(), Failure>
     let options =
         tsdb::StoreOptions { out_of_order_window_ms: i64::MAX / 4, ..tsdb::StoreOptions::default() };
     let store = tsdb::Store::open(to, options)?;
-    let total = copy(&source, &Points(&store), &Progress::at(to), outside)?;
+    let total = copy(&source, &*store, &Progress::at(to), outside)?;
     store.sync()?;
     writeln!(
         outside.out,

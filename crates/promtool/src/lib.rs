@@ -5,6 +5,7 @@
 mod analyze;
 mod args;
 mod bounds;
+mod compact;
 mod dump;
 mod export;
 mod go_text;
@@ -12,7 +13,6 @@ mod histogram_text;
 mod import;
 mod list;
 mod openmetrics;
-mod points;
 mod rules;
 mod source;
 
@@ -87,8 +87,9 @@ struct Command {
     run: Run,
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 9] = [
     Command { words: &["tsdb", "analyze"], spec: analyze::SPEC, run: analyze::run },
+    Command { words: &["tsdb", "compact"], spec: compact::SPEC, run: compact::run },
     Command { words: &["tsdb", "list"], spec: list::SPEC, run: list::run },
     Command { words: &["tsdb", "dump"], spec: dump::SPEC, run: dump::run },
     Command {

@@ -235,11 +235,9 @@ impl Server {
         to_s: i64,
         step_s: i64,
     ) -> Result<Vec<SeriesOfReply>, Failure> {
-        let from = format!(
-            "{}.{:03}",
-            from_ns.div_euclid(1_000_000_000),
-            from_ns.rem_euclid(1_000_000_000) / 1_000_000
-        );
+        // The server rounds to milliseconds.
+        let from_ms = from_ns.saturating_add(500_000).div_euclid(1_000_000);
+        let from = format!("{}.{:03}", from_ms.div_euclid(1000), from_ms.rem_euclid(1000));
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("query", query)
             .append_pair("start", &from)

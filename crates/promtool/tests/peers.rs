@@ -267,6 +267,26 @@ fn a_prometheus_opens_our_blocks_and_its_log_and_histograms_are_read() {
     let reply = request(port, query, b"").unwrap();
     assert!(reply.contains("\"167\""), "{reply}");
 
+    let rules = dir.path().join("rules.yml");
+    let text = "groups:\n- name: g\n  interval: 30s\n  rules:\n  - record: zone:requests:sum\n    \
+                expr: sum by (zone) (requests_total)\n    labels: {kind: sum}\n  - record: api\n    \
+                expr: rate(requests_total{job=\"api\"}[5m])\n";
+    std::fs::write(&rules, text).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for (out, is_ours) in [(path("rules-ours"), true), (path("rules-theirs"), false)] {
+        let (url, out) = (format!("--url=http://127.0.0.1:{port}"), format!("--output-dir={out}"));
+        let times = ["--start=1600000100", "--end=1600018000", rules.to_str().unwrap()];
+        let args = [&["tsdb", "create-blocks-from", "rules", &url, &out][..], &times].concat();
+        if is_ours {
+            ours(&args)
+        } else {
+            theirs(&args)
+        };
+    }
+    let dump = |name: &str| ours(&["tsdb", "dump", &path(name)]);
+    assert!(dump("rules-ours").lines().count() > 1000);
+    assert_eq!(dump("rules-ours"), dump("rules-theirs"));
+
     let now = now_ms();
     let times: Vec<i64> = (0..200).map(|i| now - 300_000 + i * 1000).collect();
     let reply = request(port, "POST /api/v1/write", &write_request(&times)).unwrap();

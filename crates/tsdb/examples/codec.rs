@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::{Histogram, Span};
 use tsdb::bench::Codec;
 
 /// As the store marks a cell without a sample.
@@ -41,6 +43,9 @@ fn main() -> std::io::Result<()> {
     for rows in [120, 480, 960, 1440] {
         measure("= node, 60 % constant", rows, &mix);
     }
+    for rows in [120, 480] {
+        measure_histograms(&mut random, rows);
+    }
     if let Some(dir) = std::env::args().nth(1).filter(|dir| dir != "-") {
         let series = scrapes(Path::new(&dir))?;
         let moving: Vec<Vec<f64>> =
@@ -66,7 +71,8 @@ fn measure(name: &str, rows: usize, series: &[Vec<f64>]) {
     for mut codec in [Codec::fresh(), Codec::cold()] {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let encode = best(|| {
-            (bytes.clear(), ends.clear());
+            bytes.clear();
+            ends.clear();
             for column in &columns {
                 codec.encode(column, &mut bytes);
                 ends.push(bytes.len());
@@ -99,6 +105,61 @@ fn measure(name: &str, rows: usize, series: &[Vec<f64>]) {
         );
     }
     println!("{line}");
+}
+
+/// Prints one line: native histograms of a latency, 30 buckets about a normal peak; bytes and nanoseconds a histogram.
+fn measure_histograms(random: &mut Random, rows: usize) {
+    if std::env::args().nth(2).is_some_and(|asked| !format!("a native histogram/{rows}").contains(&asked)) {
+        return;
+    }
+    let chunks: Vec<Vec<Arc<Histogram>>> = (0..40).map(|_| latency(random, rows)).collect();
+    let samples = (chunks.len() * rows) as f64;
+    let mut line = format!("{:<22} {rows:>5} {:>5}", "a native histogram", chunks.len());
+    for mut codec in [Codec::fresh(), Codec::cold()] {
+        let mut encoded: Vec<Vec<u8>> = vec![];
+        let encode = best(|| {
+            encoded.clear();
+            for chunk in &chunks {
+                let mut bytes = vec![];
+                codec.encode_histograms(chunk, &mut bytes);
+                encoded.push(bytes);
+            }
+        });
+        let mut out = vec![];
+        let decode = best(|| {
+            for bytes in &encoded {
+                out.clear();
+                codec.decode_histograms(bytes, rows, &mut out).expect("an encoded chunk decodes");
+            }
+        });
+        let bytes: usize = encoded.iter().map(Vec::len).sum();
+        let each = |d: Duration| d.as_secs_f64() * 1e9 / samples;
+        line += &format!(" | {:>7.2} {:>6.0} {:>6.0}", bytes as f64 / samples, each(encode), each(decode));
+    }
+    println!("{line}");
+}
+
+fn latency(random: &mut Random, rows: usize) -> Vec<Arc<Histogram>> {
+    let mean = 10.0 + random.unit() * 500.0;
+    let mut h = Histogram {
+        schema: 3,
+        zero_threshold: 2.938_735_877_055_719e-39,
+        positive_spans: vec![Span { offset: -40, length: 30 }],
+        positive_buckets: vec![0.0; 30],
+        integer: true,
+        ..Histogram::default()
+    };
+    (0..rows)
+        .map(|_| {
+            for (i, bucket) in h.positive_buckets.iter_mut().enumerate() {
+                let n = random.poisson(mean * (-((i as f64 - 15.0) / 5.0).powi(2) / 2.0).exp() / 12.5);
+                *bucket += n;
+                h.sum += n * 0.03 * 1.09_f64.powi(i as i32) * (1.0 + 0.02 * random.normal());
+            }
+            h.count = h.positive_buckets.iter().sum();
+            Arc::new(h.clone())
+        })
+        .collect()
 }
 
 /// The best of several runs, which take 60 ms in all or more.

@@ -62,7 +62,8 @@ fn ints(r: &mut Random) -> Vec<i64> {
     let (mut at, wide) = (0_i64, r.below(20));
     (0..r.below(600) + 1)
         .map(|_| {
-            at += if r.below(3) == 0 { i64::try_from(r.below(1 << (wide + r.below(6)))).unwrap() } else { 0 };
+            let bits = wide + r.below(6);
+            at += if r.below(3) == 0 { i64::try_from(r.below(1 << bits)).unwrap() } else { 0 };
             at
         })
         .collect()
@@ -72,8 +73,8 @@ fn values(r: &mut Random) -> Vec<f64> {
     let divisor = [1.0, 10.0, 1e3, 3.0][r.below(4)];
     let odd = [STALE_NAN, storage::ABSENT, f64::INFINITY, -0.0][r.below(4)];
     let often = [0, 10, 100][r.below(3)];
-    ints(r)
-        .into_iter()
+    let ints = ints(r);
+    ints.into_iter()
         .map(|i| if often > 0 && r.below(often) == 0 { odd } else { i as f64 / divisor })
         .collect()
 }

@@ -223,6 +223,12 @@ impl ChunkFiles {
         Ok((current.info.number, items))
     }
 
+    /// Ends the current file; returns the number that no later item's file is below or at.
+    pub(crate) fn rotate(&mut self) -> u32 {
+        self.finish();
+        self.next - 1
+    }
+
     /// Ends the current file with its footer.
     pub(crate) fn finish(&mut self) {
         let Some(mut current) = self.current.take() else { return };

@@ -46,10 +46,22 @@ impl Store {
             self.chunks.lock().finish();
         }
         let _one = self.compaction.lock();
-        while let Some(inputs) = self.next_merge() {
+        while let Some(inputs) = self.next_merge().or_else(|| self.pile()) {
             self.merge(&inputs)?;
         }
         Ok(())
+    }
+
+    /// Several blocks in one span, however few: no more are to come.
+    fn pile(&self) -> Option<Vec<Arc<Block>>> {
+        let span = self.options.block_span_ms;
+        let blocks = self.blocks.all();
+        let window = |b: &Arc<Block>| (b.meta().mint.div_euclid(span), b.meta().maxt.div_euclid(span));
+        let pile = blocks.chunk_by(|a, b| window(a) == window(b)).find(|pile| pile.len() > 1)?;
+        let mut pile = pile.to_vec();
+        // In the order they were written, as `merge` wants them.
+        pile.sort_by(|a, b| a.meta().ulid.cmp(&b.meta().ulid));
+        Some(pile)
     }
 
     fn next_merge(&self) -> Option<Vec<Arc<Block>>> {

@@ -2,7 +2,7 @@
 //!
 //! The steps, each of which may be the last before a crash: (1) rows before the time are no longer taken as rows, and all that there are
 //! lie in segments; (2) a block for each span is written and put in force by its rename, the last of them saying that
-//! rows before the time are in blocks; (3) readers get the new state; (4) once nobody has an older one, the head lets go.
+//! rows before the time are in blocks, and `flushed` which loose chunks are; (3) readers get the new state; (4) once nobody has an older one, the head lets go.
 //! After a crash before (4) the samples are in both, and readers take equal times once.
 
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ use storage::{Error, TimeRange, is_absent};
 use crate::Store;
 use crate::block::{About, Block, BlockWriter};
 use crate::codec::Effort;
+use crate::flushed::Flushed;
 use crate::group::{Group, LOST};
 use crate::state::wait_for_readers;
 use crate::store::count;
@@ -73,6 +74,8 @@ impl Store {
                 state.compress(group.id);
             }
         }
+        // What is sealed from now on is in later files.
+        let file = self.chunks.lock().rotate();
         let mark = self.loose.write().mark(loose_until);
         let mut written = vec![];
         let spans = self.spans_before(&groups, until, loose_until);
@@ -94,6 +97,7 @@ impl Store {
             self.blocks.add(block);
             count(&self.counters.blocks_written, 1);
         }
+        Flushed { file, until: loose_until }.write(&self.dir.root, &self.faults)?;
         let before = self.state.change(|state| {
             state.blocks = self.blocks.all();
             state.rows_from = state.rows_from.max(until);

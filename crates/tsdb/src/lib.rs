@@ -9,12 +9,11 @@
 //!
 //! Byte layouts: `docs/format-tsdb.md`. Lock order: the head of `store`. The clock comes in through [`StoreOptions::clock`].
 //!
-//! There are no time-partitioned blocks yet: chunk files of two hours stand in for them.
+//! What is older is flushed to immutable `block`s, which `compact` merges and drops; `state` says what readers see of head and blocks.
 
 mod admin;
 #[doc(hidden)]
 pub mod bench;
-#[allow(dead_code, reason = "the flush and the read path that call it are being written")]
 mod block;
 mod bytes;
 mod checkpoint;
@@ -27,6 +26,7 @@ mod dir;
 mod disk;
 mod exemplars;
 mod flush;
+mod flushed;
 mod foreign;
 mod group;
 mod index;

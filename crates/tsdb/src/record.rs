@@ -240,7 +240,9 @@ mod tests {
         assert!(matches!(parse(kind, payload), Some(Record::Close(7))));
         assert_eq!(next, second);
         let (kind, payload, end) = frame_at(&out, second).unwrap();
-        let Some(Record::Slots { group: 7, first: 2, series }) = parse(kind, payload) else { panic!("slots") };
+        let Some(Record::Slots { group: 7, first: 2, series }) = parse(kind, payload) else {
+            panic!("slots")
+        };
         assert_eq!(series, [5, 3]);
         assert_eq!(end, out.len());
         for at in 4..second {

@@ -23,6 +23,7 @@ use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
 use crate::exemplars::Exemplars;
+use crate::flushed::Flushed;
 use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::{Index, MAX_GROUP};
@@ -58,6 +59,11 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     };
     let (chunks, opened) =
         ChunkFiles::open(&dir.chunks, options.chunk_file_bytes, options.chunk_file_span_ms, &faults)?;
+    state.flushed = Flushed::read(&dir.root).unwrap_or_else(|()| {
+        tracing::error!("note of the last flush is damaged");
+        state.damaged += 1;
+        None
+    });
     for file in opened {
         state.damaged += file.damaged;
         for item in file.items {
@@ -133,6 +139,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
 pub(crate) struct Recovery {
     /// Rows before this are in blocks.
     rows_from: i64,
+    flushed: Option<Flushed>,
     deleted: HashMap<u32, Vec<TimeRange>>,
     index: Index,
     groups: HashMap<u32, Group>,
@@ -164,7 +171,10 @@ impl Recovery {
         match item {
             Item::Group(segment) if segment.meta.maxt < self.rows_from => {}
             Item::Group(segment) => self.sealed.entry(segment.meta.group).or_default().push((file, segment)),
-            Item::Loose(item) => self.loose.adopt(file, &item),
+            Item::Loose(item) => {
+                let flushed = self.flushed.filter(|f| file <= f.file).map_or(i64::MIN, |f| f.until);
+                self.loose.adopt(file, &item, flushed);
+            }
         }
     }
 

@@ -18,7 +18,9 @@ use storage::{
 use crate::Store;
 use crate::exemplars::{self, Verdict};
 use crate::group::{Group, LOST};
-use crate::loose::{Accepted, Bounds, HistogramsWriter, Judged, Loose, Newest, PointsWriter, is_plain_run, judge};
+use crate::loose::{
+    Accepted, Bounds, HistogramsWriter, Judged, Loose, Newest, PointsWriter, is_plain_run, judge,
+};
 use crate::record::{self, kind};
 use crate::store::{Definitions, NewSeries, count, put_series_records};
 
@@ -119,8 +121,7 @@ impl Store {
         Bounds {
             oldest: self.options.retention_ms.map_or(i64::MIN, |r| now.saturating_sub(r)),
             latest: now.saturating_add(self.options.max_future_ms),
-            late_from: (window > 0)
-                .then(|| self.newest_ms.load(Ordering::Relaxed).saturating_sub(window)),
+            late_from: (window > 0).then(|| self.newest_ms.load(Ordering::Relaxed).saturating_sub(window)),
         }
     }
 
@@ -241,7 +242,9 @@ impl Store {
             for &(_, slot, i) in of_group {
                 items[i].has_group = true;
                 let Some(state) = &state else { continue };
-                let (Some(ts), Some(&cell)) = (state.last_ts, state.last_row().get(slot as usize)) else { continue };
+                let (Some(ts), Some(&cell)) = (state.last_ts, state.last_row().get(slot as usize)) else {
+                    continue;
+                };
                 if !is_absent(cell) {
                     let newest = Newest { ts, bits: Some(cell.to_bits()), histogram: None };
                     items[i].in_group = Newest::of(items[i].in_group.take(), Some(newest));
@@ -265,12 +268,19 @@ impl Store {
                 ));
             }
             let samples: Vec<(TimestampMs, f64)> = row.iter().map(|&v| (ts, v)).collect();
-            let cells = slots.iter().zip(samples.chunks(1)).filter(|(s, v)| **s != LOST && !is_absent(v[0].1));
+            let cells =
+                slots.iter().zip(samples.chunks(1)).filter(|(s, v)| **s != LOST && !is_absent(v[0].1));
             let mut items: Vec<Item<'_>> = cells
                 .map(|(&series, floats)| Item {
                     slot: NEW,
                     series,
-                    points: SeriesPoints { key: None, labels: &Unnamed, floats, histograms: &[], exemplars: &[] },
+                    points: SeriesPoints {
+                        key: None,
+                        labels: &Unnamed,
+                        floats,
+                        histograms: &[],
+                        exemplars: &[],
+                    },
                     in_group: None,
                     has_group: true,
                     plan: Plan::All,
@@ -305,7 +315,8 @@ impl Store {
             judge_item(&loose, item, bounds, &mut report)?;
         }
         let exemplars = self.judge_exemplars(items, &mut report);
-        let late = report.refused[RefusalKind::OutOfOrder as usize] + report.refused[RefusalKind::TooOld as usize];
+        let late =
+            report.refused[RefusalKind::OutOfOrder as usize] + report.refused[RefusalKind::TooOld as usize];
         count(&self.counters.out_of_order, late as u64);
         if refusals == Refusals::FailBatch && report.first.is_some() {
             return Ok(report);
@@ -402,7 +413,12 @@ fn join(batch: &[SeriesPoints<'_>], refs: &[u32]) -> HashMap<u32, (usize, Joined
 }
 
 #[inline]
-fn judge_item(loose: &Loose, item: &mut Item<'_>, bounds: &Bounds, report: &mut PointsReport) -> Result<(), Error> {
+fn judge_item(
+    loose: &Loose,
+    item: &mut Item<'_>,
+    bounds: &Bounds,
+    report: &mut PointsReport,
+) -> Result<(), Error> {
     let entry = (item.slot != NEW).then(|| loose.at(item.slot));
     let points = &item.points;
     if points.histograms.is_empty() && item.in_group.is_none() {

@@ -19,7 +19,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{LabelSet, STALE_NAN, TimestampMs};
-use storage::{ABSENT, RowAppender, SampleAppender, SeriesSample, StoreStatus, is_absent};
+use storage::{
+    ABSENT, PointAppender, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, StoreStatus,
+    is_absent,
+};
 use support::{NOW, open_with, options, samples, series};
 use tsdb::{Store, StoreOptions};
 
@@ -38,9 +41,12 @@ enum Writer {
     Rows(usize),
     /// Batches of single samples.
     Loose(usize),
+    /// Batches of several points a series, some of them late.
+    Points(usize),
 }
 
-const WRITERS: [Writer; 4] = [Writer::Rows(0), Writer::Rows(1), Writer::Loose(2), Writer::Loose(3)];
+const WRITERS: [Writer; 5] =
+    [Writer::Rows(0), Writer::Rows(1), Writer::Loose(2), Writer::Loose(3), Writer::Points(4)];
 
 /// By series and time: bits.
 type Samples = BTreeMap<(usize, TimestampMs), u64>;
@@ -66,7 +72,7 @@ fn value(random: u64, k: i64) -> f64 {
 impl Writer {
     fn number(self) -> usize {
         match self {
-            Self::Rows(n) | Self::Loose(n) => n,
+            Self::Rows(n) | Self::Loose(n) | Self::Points(n) => n,
         }
     }
 
@@ -106,6 +112,24 @@ impl Writer {
                 };
                 (0..count).map(sample).collect()
             }
+            Self::Points(n) => {
+                let random = mix((n as u64) << 56 ^ k as u64);
+                let mut samples = Samples::new();
+                for i in 0..1 + random % 4 {
+                    let series = n * 1000 + ((random >> 8) + i) as usize % 7;
+                    let mut put = |ts, i: u64| {
+                        let v = value(mix(random ^ i << 8), k);
+                        samples.insert((series, ts), if is_absent(v) { 0 } else { v.to_bits() });
+                    };
+                    (0..1 + (random >> 16) % 5).for_each(|j| put(Self::time(k) + j as i64, i * 8 + j));
+                    // Late by less than the window; no other write has this time.
+                    let back = 1 + (random >> 24) as i64 % 100;
+                    if random >> 40 & 1 == 0 && back <= k {
+                        put(Self::time(k - back) + 100 + back, i * 8 + 7);
+                    }
+                }
+                samples
+            }
         }
     }
 
@@ -129,6 +153,27 @@ impl Writer {
                     .collect();
                 let report = store.append(&batch).unwrap();
                 assert_eq!(report.accepted, batch.len(), "{self:?} {k}: {report:?}");
+            }
+            Self::Points(_) => {
+                let mut by_series: BTreeMap<usize, Vec<(TimestampMs, f64)>> = BTreeMap::new();
+                for ((s, ts), bits) in self.samples(k) {
+                    by_series.entry(s).or_default().push((ts, f64::from_bits(bits)));
+                }
+                let labels: Vec<LabelSet> = by_series.keys().map(|&s| series(s)).collect();
+                let batch: Vec<SeriesPoints<'_>> = by_series
+                    .iter()
+                    .zip(&labels)
+                    .map(|((&s, floats), labels)| SeriesPoints {
+                        key: (k % 3 > 0).then_some(s as u128),
+                        labels,
+                        floats,
+                        histograms: &[],
+                        exemplars: &[],
+                    })
+                    .collect();
+                let report = store.append_points(&batch, Refusals::FailBatch).unwrap();
+                let count: usize = by_series.values().map(Vec::len).sum();
+                assert_eq!(report.floats, count, "{self:?} {k}: {report:?}");
             }
         }
     }

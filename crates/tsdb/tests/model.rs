@@ -12,8 +12,8 @@ use model::{Histogram, LabelSet, Matcher, STALE_NAN, Span};
 use proptest::prelude::*;
 use storage::{
     ABSENT, ErrorKind, LeafBatch, LeafData, LeafExecutor, LeafOp, LeafRequest, MetaRequest, PointAppender,
-    QueryContext, RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, StoreStatus,
-    TimeRange, is_absent,
+    QueryContext, RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample,
+    StoreStatus, TimeRange, is_absent,
 };
 use support::{Model, NOW, dump, open, series};
 use tsdb::Store;
@@ -126,7 +126,8 @@ fn dump_all(store: &Store, after: i64, maxt: i64) -> Model {
                 let bits = match raw.histograms.binary_search_by_key(&at, |h| h.0) {
                     Ok(h) => {
                         let found = &raw.histograms[h].1;
-                        let n = (0..12).find(|&n| histogram(n) == **found).unwrap_or_else(|| panic!("{found:?}"));
+                        let n =
+                            (0..12).find(|&n| histogram(n) == **found).unwrap_or_else(|| panic!("{found:?}"));
                         Value::Histogram(n).bits()
                     }
                     Err(_) => raw.values[at].to_bits(),
@@ -285,7 +286,9 @@ fn run(steps: Vec<Step>) {
                 rows.push((ts, row));
             }
             Step::LateRow(g, back, mut row) => {
-                let (Some(id), Some((slots, k, rows))) = (ids.get(&g), expect.groups.get(&g)) else { continue };
+                let (Some(id), Some((slots, k, rows))) = (ids.get(&g), expect.groups.get(&g)) else {
+                    continue;
+                };
                 if rows.is_empty() {
                     continue;
                 }
@@ -308,7 +311,10 @@ fn run(steps: Vec<Step>) {
                 }
                 let (accepted, _, duplicate) = expect.points(&flat);
                 let report = store.append(&samples).unwrap();
-                assert_eq!((report.accepted, report.out_of_order, report.duplicate), (accepted, 0, duplicate));
+                assert_eq!(
+                    (report.accepted, report.out_of_order, report.duplicate),
+                    (accepted, 0, duplicate)
+                );
             }
             Step::Points(batch, fail) => append_points(&store, &mut expect, &batch, fail),
             Step::Close(g) => {

@@ -51,14 +51,13 @@ const ROLES: [(&[&str], Command, Role); 4] = [
 ];
 
 /// Roles of the design that this version does not have.
-const NOT_YET: [&str; 9] = [
+const NOT_YET: [&str; 8] = [
     "node-exporter",
     "node_exporter",
     "postgres-exporter",
     "postgres_exporter",
     "redis-exporter",
     "redis_exporter",
-    "promtool",
     "amtool",
     "doctor",
 ];
@@ -84,10 +83,14 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     if let Some(role) = find(called_as).filter(|(names, _, _)| !names.contains(&"run")) {
         return run_role(role, &args[1..]);
     }
+    if called_as == "promtool" {
+        return roles::promtool::main(&args[1..]);
+    }
     let rest = args.get(2..).unwrap_or_default();
     match args.get(1).map(String::as_str) {
         Some("--version" | "version") => say(&flags::version("vigie")),
         Some("-h" | "--help" | "help") => say(&overview()),
+        Some("promtool") => return roles::promtool::main(rest),
         Some(name) if NOT_YET.contains(&name) => {
             return Err(Failure::usage(format!("vigie {name}: this role is not part of this version")));
         }
@@ -154,6 +157,10 @@ fn overview() -> String {
     for (names, command, _) in &ROLES {
         out.push_str(&format!("  {:<14} {}\n", names[0], command.about));
     }
+    out.push_str(&format!(
+        "  {:<14} {}\n",
+        "promtool", "promtool's commands for stores: vigie promtool tsdb --help"
+    ));
     out.push_str("\n`vigie <role> --help` lists a role's flags.\n");
     out
 }

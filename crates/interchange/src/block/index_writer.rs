@@ -75,7 +75,7 @@ impl IndexWriter {
             symbols.keys().for_each(|s| put_str(body, s));
             Ok(())
         })?;
-        w.pad(16)?;
+        // Where the padding before the first series begins, as upstream has it.
         let series_at = w.at;
         let postings = self.write_series(&mut w, &symbols)?;
         let label_indices_at = w.at;

@@ -396,6 +396,11 @@ impl Ingest {
             self.good = good - 1;
             (read.duplicates, read.out_of_bounds) = (0, 0);
             self.settle(&row, read);
+        } else {
+            // The store refuses: all lines are met anew by the next body.
+            self.lines.clear();
+            self.stamped.clear();
+            self.unsettled = true;
         }
     }
 

@@ -206,9 +206,49 @@ pub(crate) struct LabelReader<'a> {
     entry: Entry,
     shape: Option<u32>,
     names: Vec<u32>,
-    /// The last value of each label, by its place in the set: name, number, text.
-    values: Vec<(u32, u32, String)>,
+    /// What is known of each name's values.
+    values: Vec<Values>,
     packed: Vec<u8>,
+}
+
+/// The values of one name, as far as they were read.
+#[derive(Debug, Default)]
+struct Values {
+    last: Option<u32>,
+    text: String,
+    misses: u32,
+    /// All of them, once a few dozen were asked for.
+    all: Vec<String>,
+}
+
+/// Dictionaries up to this are read whole when much of them is wanted.
+const SMALL: u32 = 2_048;
+/// So many look-ups cost as much as a small dictionary.
+const MISSES: u32 = 64;
+
+impl Values {
+    fn get(&mut self, dictionary: Dictionary<'_>, number: u32) -> Result<&str, Damaged> {
+        if self.last == Some(number) {
+            return Ok(&self.text);
+        }
+        if self.misses == MISSES && self.all.is_empty() && dictionary.len() <= SMALL {
+            let mut all = vec![];
+            let mut scan = dictionary.scan(0..dictionary.len());
+            while let Some((_, value)) = scan.next_value()? {
+                all.push(value.to_owned());
+            }
+            self.all = all;
+        }
+        if !self.all.is_empty() {
+            return self.all.get(number as usize).map(String::as_str).ok_or(BAD);
+        }
+        self.misses = (self.misses + 1).min(MISSES);
+        self.last = None;
+        self.text.clear();
+        dictionary.get(number, &mut self.text)?;
+        self.last = Some(number);
+        Ok(&self.text)
+    }
 }
 
 impl<'a> LabelReader<'a> {
@@ -278,19 +318,14 @@ impl<'a> LabelReader<'a> {
         if self.names.len() != self.entry.numbers.len() {
             return Err(BAD);
         }
-        for (i, (&name, &number)) in self.names.iter().zip(&self.entry.numbers).enumerate() {
-            if self.values.len() <= i {
-                self.values.push((u32::MAX, 0, String::new()));
+        for (&name, &number) in self.names.iter().zip(&self.entry.numbers) {
+            let name = name as usize;
+            if self.values.len() <= name {
+                self.values.resize_with(name + 1, Values::default);
             }
-            let cached = &mut self.values[i];
-            if (cached.0, cached.1) != (name, number) {
-                cached.0 = u32::MAX;
-                cached.2.clear();
-                self.index.dictionary(name as usize).get(number, &mut cached.2)?;
-                (cached.0, cached.1) = (name, number);
-            }
-            put_label(&mut self.packed, &self.index.names[name as usize].text);
-            put_label(&mut self.packed, &cached.2);
+            let value = self.values[name].get(self.index.dictionary(name), number)?;
+            put_label(&mut self.packed, &self.index.names[name].text);
+            put_label(&mut self.packed, value);
         }
         LabelSet::from_bytes(&self.packed).ok_or(BAD)
     }

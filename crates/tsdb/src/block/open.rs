@@ -157,10 +157,9 @@ impl Block {
         out: &mut Vec<ChunkRef>,
     ) -> Result<(), Damaged> {
         let mut places = self.index.places(ordinal)?;
-        let mut spans = vec![];
-        self.times.timeline(places.timeline, &mut spans)?;
+        let timeline = self.times.timeline(places.timeline)?;
         let before = out.len();
-        for span in spans {
+        for span in timeline.spans() {
             let Some((at, len)) = places.next() else {
                 out.truncate(before);
                 return Err(Damaged("a series with fewer chunks than its timeline"));
@@ -169,7 +168,7 @@ impl Block {
                 break;
             }
             if span.maxt >= range.mint {
-                let Span { ts, mint, maxt, rows, histogram } = span;
+                let Span { ts, mint, maxt, rows, histogram } = *span;
                 out.push(ChunkRef { rows, mint, maxt, ts, histogram, at, len });
             }
         }

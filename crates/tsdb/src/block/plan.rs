@@ -20,6 +20,9 @@ pub(crate) struct PlanInput {
 /// Merged spans grow by this much from level to level.
 const GROWTH: i64 = 3;
 
+/// Small blocks in the newest span that are worth a merge: each early flush adds one, and all of them are merged in the end.
+const PILE: usize = 4;
+
 /// The blocks to merge next, as indices in the order in which [`super::merge`] wants them (a later one wins where both have a
 /// sample of one time: the later written); `None` when all is well. First blocks that overlap, then several in one span, then
 /// spans grown by three up to `max_span_ms` that are complete, then one with more than 5 % deletions.
@@ -65,8 +68,9 @@ fn by_span(metas: &[PlanInput], order: &[usize], span_ms: i64, max_span_ms: i64)
                 rest[..n].iter().copied().filter(|&i| window(metas[i].maxt) == at).collect();
             rest = &rest[n..];
             // Of the window in which the newest block lies more is to come; but small ones are not left to pile up.
-            let complete = span == span_ms || window(newest) > at || fills(metas, &inside, at, span);
-            if inside.len() > 1 && complete {
+            let complete = window(newest) > at || span > span_ms && fills(metas, &inside, at, span);
+            let enough = if complete { 2 } else if span == span_ms { PILE } else { usize::MAX };
+            if inside.len() >= enough {
                 return Some(inside);
             }
         }
@@ -125,8 +129,10 @@ mod tests {
         check("0-59 60-119 120-139", None);
         check("0-59 60-119 120-179", Some(&[0, 1, 2]));
         check("0-179 180-359 360-539 540-560", None);
-        // Several within one span, even the newest.
-        check("0-59 60-65 66-70", Some(&[1, 2]));
+        // Several within one span; of the newest only when they pile up.
+        check("0-59 60-65 66-70", None);
+        check("0-59 60-65 66-70 71-72 73-74", Some(&[1, 2, 3, 4]));
+        check("0-59 60-65 66-70 80-99", Some(&[1, 2]));
         // Overlaps first, and all of them.
         check("0-19 20-39 40-59 200-219 210-230 225-240 241-250", Some(&[3, 4, 5]));
         check("0-500 3-4", Some(&[0, 1]));

@@ -10,7 +10,11 @@
 //! timestamp. Vectors and timelines are found again by the 128-bit hash of their content among those met lately.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
 use storage::{Error, ErrorKind};
 
 use super::pages::{PageWriter, Pages};
@@ -69,7 +73,10 @@ impl TimesWriter {
     /// The id of a vector of 1 to [`MAX_CHUNK_ROWS`] ascending timestamps.
     pub(super) fn vector(&mut self, ts: &[i64]) -> Result<u32, Error> {
         self.raw.clear();
-        self.raw.extend(ts.iter().flat_map(|t| t.to_le_bytes()));
+        self.raw.resize(ts.len() * 8, 0);
+        for (to, t) in self.raw.as_chunks_mut::<8>().0.iter_mut().zip(ts) {
+            *to = t.to_le_bytes();
+        }
         let hash = xxhash_rust::xxh3::xxh3_128(&self.raw);
         if let Some(id) = self.vectors.get(hash) {
             return Ok(id);
@@ -118,7 +125,7 @@ impl TimesWriter {
     fn put(&mut self) -> Result<u32, Error> {
         let at = self.pages.at();
         let padding = usize::try_from(at.next_multiple_of(ALIGN) - at).expect("less than ALIGN");
-        let id = u32::try_from(at.next_multiple_of(ALIGN) / ALIGN).map_err(|_| {
+        let id = u32::try_from(at.div_ceil(ALIGN)).map_err(|_| {
             Error::new(ErrorKind::Unsupported, "block: more than 16 GiB of timestamps; write shorter blocks")
         })?;
         self.pages.append(&[0; 4][..padding])?;
@@ -131,15 +138,42 @@ impl TimesWriter {
     }
 }
 
+/// Spans of the timelines kept decoded.
+const KEPT: usize = 1 << 16;
+
 /// Reads the file.
 #[derive(Debug)]
 pub(super) struct Times {
     pages: Pages,
+    /// Timelines of several chunks that were read lately: many series share one.
+    kept: RwLock<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    timelines: HashMap<u32, Arc<[Span]>, FixedState>,
+    spans: usize,
+}
+
+/// The chunks of a series.
+#[derive(Debug, Clone)]
+pub(super) enum Timeline {
+    One(Span),
+    Many(Arc<[Span]>),
+}
+
+impl Timeline {
+    pub(super) fn spans(&self) -> &[Span] {
+        match self {
+            Self::One(span) => std::slice::from_ref(span),
+            Self::Many(spans) => spans,
+        }
+    }
 }
 
 impl Times {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { pages: Pages::open(path, MAGIC)? })
+        Ok(Self { pages: Pages::open(path, MAGIC)?, kept: RwLock::default() })
     }
 
     pub(super) fn file_len(&self) -> u64 {
@@ -178,18 +212,19 @@ impl Times {
         Ok(())
     }
 
-    /// Leaves a timeline's chunks in `out`.
-    pub(super) fn timeline(&self, id: u32, out: &mut Vec<Span>) -> Result<(), Damaged> {
+    /// The chunks of a timeline.
+    pub(super) fn timeline(&self, id: u32) -> Result<Timeline, Damaged> {
         const BAD: Damaged = Damaged("timeline does not decode");
-        out.clear();
         let at = u64::from(id) * ALIGN;
         let mut r = Reader::new(self.pages.up_to(at, PEEK)?);
         let count = r.varint().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_CHUNKS).contains(n));
         let count = count.ok_or(BAD)?;
         if count == 1 {
             let mut next = || r.zigzag().ok_or(BAD);
-            out.push(span([next()?, next()?, next()?, next()?]).ok_or(BAD)?);
-            return Ok(());
+            return span([next()?, next()?, next()?, next()?]).map(Timeline::One).ok_or(BAD);
+        }
+        if let Some(spans) = self.kept.read().timelines.get(&id) {
+            return Ok(Timeline::Many(Arc::clone(spans)));
         }
         // Its length is not told: a column is at most 12 bytes a value and 32 more.
         let mut r = Reader::new(self.pages.up_to(at, count * 48 + 256)?);
@@ -205,11 +240,21 @@ impl Times {
             ints.decode(&mut r, column).ok_or(BAD)?;
         }
         let [ids, mints, spans, rows] = &columns;
-        out.reserve(count);
-        for i in 0..count {
-            out.push(span([ids[i], mints[i], spans[i], rows[i]]).ok_or(BAD)?);
+        let all = (0..count).map(|i| span([ids[i], mints[i], spans[i], rows[i]]));
+        let all: Arc<[Span]> = all.collect::<Option<_>>().ok_or(BAD)?;
+        if !all.windows(2).all(|w| w[0].mint <= w[1].mint) {
+            return Err(BAD);
         }
-        if out.windows(2).all(|w| w[0].mint <= w[1].mint) { Ok(()) } else { Err(BAD) }
+        if count <= KEPT {
+            let mut kept = self.kept.write();
+            if kept.spans + count > KEPT {
+                *kept = Kept::default();
+            }
+            if kept.timelines.insert(id, Arc::clone(&all)).is_none() {
+                kept.spans += count;
+            }
+        }
+        Ok(Timeline::Many(all))
     }
 }
 
@@ -246,11 +291,10 @@ mod tests {
         let one = writer.timeline(&spans[..1]).unwrap();
         writer.finish().unwrap();
         let times = Times::open(&path).unwrap();
-        let mut out = vec![];
-        times.timeline(line, &mut out).unwrap();
-        assert_eq!(out, spans);
-        times.timeline(one, &mut out).unwrap();
-        assert_eq!(out, spans[..1]);
+        for _ in 0..2 {
+            assert_eq!(times.timeline(line).unwrap().spans(), spans);
+            assert_eq!(times.timeline(one).unwrap().spans(), &spans[..1]);
+        }
         let span = Span { ts: a, mint: even[0], maxt: even[479], rows: 480, histogram: false };
         let mut ts = vec![9];
         times.vector(&span, &mut IntDecoder::default(), &mut ts).unwrap();
@@ -278,9 +322,8 @@ mod tests {
             let mut writer = TimesWriter::create(&path, Effort::Cold, &Faults::default()).unwrap();
             let id = writer.timeline(&spans).unwrap();
             writer.finish().unwrap();
-            let mut out = vec![];
-            Times::open(&path).unwrap().timeline(id, &mut out).unwrap();
-            prop_assert_eq!(out, spans);
+            let read = Times::open(&path).unwrap().timeline(id).unwrap();
+            prop_assert_eq!(read.spans(), spans);
         }
     }
 }

@@ -195,12 +195,12 @@ fn spread_at<const W: usize>(bytes: &[u8], out: &mut [i64; BLOCK]) {
             for (i, four) in eight.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 let word = word(bytes, i * 4 * W / 8) >> (i * 4 * W % 8);
                 for (k, o) in four.iter_mut().enumerate() {
-                    *o = (word >> (k * W) & mask).cast_signed();
+                    *o = ((word >> (k * W)) & mask).cast_signed();
                 }
             }
         } else {
             for (i, o) in eight.iter_mut().enumerate() {
-                *o = (word(bytes, i * W / 8) >> (i * W % 8) & mask).cast_signed();
+                *o = ((word(bytes, i * W / 8) >> (i * W % 8)) & mask).cast_signed();
             }
         }
     }

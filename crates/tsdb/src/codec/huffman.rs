@@ -106,7 +106,7 @@ impl Plan {
         }
         out.push(head);
         out.push(low_byte((high - low) as u64));
-        out.extend(lengths[..n.next_multiple_of(2)].as_chunks::<2>().0.iter().map(|[a, b]| a | b << 4));
+        out.extend(lengths[..n.next_multiple_of(2)].as_chunks::<2>().0.iter().map(|[a, b]| a | (b << 4)));
         put_varint(out, self.bits[0].div_ceil(8) as u64);
         let codes = self.codes();
         let halves = values.split_at(values.len() / 2);
@@ -119,7 +119,7 @@ impl Plan {
             tokens(half, self.runs, |symbol, value| {
                 let low = low_bits(symbol);
                 let length = u32::from(self.lengths[symbol]) + low;
-                let code = u64::from(codes[symbol]) << low | value & !(u64::MAX << low);
+                let code = (u64::from(codes[symbol]) << low) | (value & !(u64::MAX << low));
                 acc |= code << (64 - held - length);
                 held += length;
                 let rest = std::mem::take(&mut stream);
@@ -229,7 +229,7 @@ fn log2(n: u32) -> u32 {
         28, 28, 29, 30, 31,
     ];
     let Some(whole) = n.checked_ilog2() else { return 0 };
-    let mantissa = (u64::from(n) << 5 >> whole) as usize & 31;
+    let mantissa = ((u64::from(n) << 5) >> whole) as usize & 31;
     (whole << 5) + u32::from(FRACTION[mantissa])
 }
 
@@ -257,9 +257,9 @@ fn code_lengths(counts: &[u32; SYMBOLS]) -> Option<[u8; SYMBOLS]> {
                 let (weight, at) =
                     if take_leaf { (weighted[leaf].0, leaf) } else { (nodes[node], SYMBOLS + node) };
                 if take_leaf {
-                    leaf += 1
+                    leaf += 1;
                 } else {
-                    node += 1
+                    node += 1;
                 }
                 nodes[made] += weight;
                 parents[at] = low_byte(made as u64);
@@ -338,7 +338,7 @@ fn read_table(r: &mut Reader<'_>, table: &mut Table) -> Option<u32> {
         }
     }
     let nibbles = r.take(n.div_ceil(2))?;
-    let length = |i: usize| usize::from(nibbles[i / 2] >> (i % 2 * 4) & 15);
+    let length = |i: usize| usize::from((nibbles[i / 2] >> (i % 2 * 4)) & 15);
     if n % 2 == 1 && length(n) != 0 {
         return None;
     }
@@ -371,7 +371,7 @@ fn read_table(r: &mut Reader<'_>, table: &mut Table) -> Option<u32> {
             0 => (0, 1, 0),
             class => (class as u32 - 1, 1, 1),
         };
-        let entry = l as u32 + low | low << 8 | made << 16 | one << 24;
+        let entry = (l as u32 + low) | (low << 8) | (made << 16) | (one << 24);
         let span = 1 << (longest - l);
         table.get_mut(starts[l]..starts[l] + span)?.fill(entry);
         starts[l] += span;
@@ -399,14 +399,14 @@ impl Stream<'_> {
         self.at += (63 - self.held) as usize / 8;
         self.held |= 56;
         let entry = table[(self.acc >> shift) as usize & (table.len() - 1)];
-        let (taken, low) = (entry & 0xff, entry >> 8 & 0xff);
-        let value =
-            self.acc.rotate_left(taken) & !(u64::MAX << (low & 63)) | u64::from(entry >> 24) << (low & 63);
+        let (taken, low) = (entry & 0xff, (entry >> 8) & 0xff);
+        let value = (self.acc.rotate_left(taken) & !(u64::MAX << (low & 63)))
+            | (u64::from(entry >> 24) << (low & 63));
         *out = value.cast_signed();
         // At most 56 of at least 56.
         self.acc <<= taken & 63;
         self.held -= taken;
-        *i += (entry >> 16 & 0xff) as usize;
+        *i += ((entry >> 16) & 0xff) as usize;
     }
 
     /// Where the byte after the last bit taken is.
@@ -423,7 +423,7 @@ fn last_word(bytes: &[u8], at: usize) -> u64 {
         // Before `at` are `8 - (len - at)` bytes of these.
         Some(last) if at < bytes.len() => u64::from_be_bytes(*last) << ((8 - (bytes.len() - at)) * 8),
         Some(_) => 0,
-        None => (0..8).fold(0, |word, i| word << 8 | u64::from(bytes.get(at + i).copied().unwrap_or(0))),
+        None => (0..8).fold(0, |word, i| (word << 8) | u64::from(bytes.get(at + i).copied().unwrap_or(0))),
     }
 }
 

@@ -265,7 +265,8 @@ pub(crate) fn cut(ts: impl Iterator<Item = i64>, block_span_ms: i64, most: usize
     ts.take(most.clamp(1, MAX_CHUNK_ROWS))
         .take_while(|&t| {
             let start = *first.get_or_insert(t);
-            t.div_euclid(span) == start.div_euclid(span) && t.wrapping_sub(start) < i64::from(u32::MAX)
+            t.div_euclid(span) == start.div_euclid(span)
+                && t.wrapping_sub(start) < i64::from(u32::MAX)
                 && t >= start
         })
         .count()

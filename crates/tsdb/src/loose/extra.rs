@@ -113,7 +113,13 @@ impl Extra {
         self.account();
     }
 
-    pub(crate) fn push_late_histogram(&mut self, ts: i64, h: Arc<Histogram>, span: i64, codec: &mut ChunkCodec) {
+    pub(crate) fn push_late_histogram(
+        &mut self,
+        ts: i64,
+        h: Arc<Histogram>,
+        span: i64,
+        codec: &mut ChunkCodec,
+    ) {
         insert(&mut self.late_histograms, ts, h);
         if self.late_histograms.len() >= RAW_HISTOGRAMS {
             let raw = std::mem::take(&mut self.late_histograms);
@@ -167,7 +173,12 @@ impl Extra {
             HISTOGRAMS => self.histograms.len(),
             _ => self.late_histograms.len(),
         };
-        raw + self.pieces.iter().filter(|p| p.meta.kind == kind).map(|p| usize::from(p.meta.rows)).sum::<usize>()
+        raw + self
+            .pieces
+            .iter()
+            .filter(|p| p.meta.kind == kind)
+            .map(|p| usize::from(p.meta.rows))
+            .sum::<usize>()
     }
 
     /// Drops what is older than `t`; a piece that straddles it stays whole.

@@ -224,7 +224,12 @@ pub(crate) fn sound_histogram(h: &Histogram) -> bool {
             && sound_spans(&h.positive_spans, h.positive_buckets.len())
             && sound_spans(&h.negative_spans, h.negative_buckets.len())
     };
-    if !spans || !counts(&h.positive_buckets) || !counts(&h.negative_buckets) || h.zero_count < 0.0 || h.count < 0.0 {
+    if !spans
+        || !counts(&h.positive_buckets)
+        || !counts(&h.negative_buckets)
+        || h.zero_count < 0.0
+        || h.count < 0.0
+    {
         return false;
     }
     // Whole counts must add up; beyond 2^53 they were rounded on the way and cannot.

@@ -87,10 +87,10 @@ impl HistogramsWriter {
 }
 
 impl Loose {
-    /// Chunks found in a file at start, before anything else is brought back.
-    pub(crate) fn adopt(&mut self, file: u32, item: &LooseItem) {
+    /// Chunks found in a file at start, before anything else is brought back; those that end before `flushed` are in blocks.
+    pub(crate) fn adopt(&mut self, file: u32, item: &LooseItem, flushed: i64) {
         self.add_map(file, item);
-        for chunk in &item.chunks {
+        for chunk in item.chunks.iter().filter(|c| c.meta.maxt() >= flushed) {
             let slot = self.insert(chunk.series, None);
             let entry = self.at_mut(slot);
             entry.add_sealed(&[Sealed::new(file, chunk)]);
@@ -129,7 +129,8 @@ impl Loose {
             if let Some((ts, bits)) = last {
                 let entry = self.at_mut(slot);
                 if count > 0 && sealed.is_none_or(|s| s < ts) {
-                    let kept = sealed.is_none_or(|s| super::stream::first_ts(stream).is_some_and(|first| s < first));
+                    let kept =
+                        sealed.is_none_or(|s| super::stream::first_ts(stream).is_some_and(|first| s < first));
                     entry.raise_last(ts, Some(bits));
                     if entry.last_ts == ts {
                         entry.stream = stream.to_vec();
@@ -277,11 +278,7 @@ impl Loose {
         self.with_extra(slot, |extra, span, codec| extra.push_late_histogram(ts, h, span, codec));
     }
 
-    fn with_extra(
-        &mut self,
-        slot: u32,
-        f: impl FnOnce(&mut super::Extra, i64, &mut super::ChunkCodec),
-    ) {
+    fn with_extra(&mut self, slot: u32, f: impl FnOnce(&mut super::Extra, i64, &mut super::ChunkCodec)) {
         let (page, i) = super::page_of(slot);
         let Self { pages, codec, bytes, block_span_ms, .. } = self;
         let entry = &mut pages[page][i];

@@ -76,7 +76,8 @@ impl Loose {
             let kinds: Vec<u8> = ready_kinds(extra, seal_samples).collect();
             for kind in kinds {
                 extra.compress(kind, *block_span_ms, codec);
-                job.pieces.push((kind, extra.pieces.iter().filter(|p| p.meta.kind == kind).cloned().collect()));
+                job.pieces
+                    .push((kind, extra.pieces.iter().filter(|p| p.meta.kind == kind).cloned().collect()));
             }
         }
         *bytes = (*bytes + entry.memory()).saturating_sub(before);
@@ -178,8 +179,13 @@ impl Sealer {
             self.histograms.clear();
             for piece in pieces {
                 (self.ts.clear(), self.values.clear(), self.decoded.clear());
-                let read =
-                    self.codec.decode(&piece.meta, &piece.body, &mut self.ts, &mut self.values, &mut self.decoded);
+                let read = self.codec.decode(
+                    &piece.meta,
+                    &piece.body,
+                    &mut self.ts,
+                    &mut self.values,
+                    &mut self.decoded,
+                );
                 self.damaged += u64::from(read.is_err());
                 if kind & HISTOGRAMS != 0 {
                     self.histograms.extend(self.ts.iter().copied().zip(self.decoded.drain(..)));

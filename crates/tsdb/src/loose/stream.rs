@@ -58,7 +58,10 @@ impl Default for Room {
 #[inline]
 fn scaled(v: f64, exponent: u8) -> Option<i64> {
     if exponent == 0 {
-        #[expect(clippy::cast_possible_truncation, reason = "what does not survive the cast is no whole number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what does not survive the cast is no whole number"
+        )]
         let i = v as i64;
         return ((i as f64).to_bits() == v.to_bits() && i.abs() < WHOLE).then_some(i);
     }
@@ -179,7 +182,12 @@ impl State {
 
     /// Reads `count` samples from the front of `bytes` and hands each to `take`. Returns how many bytes they were; `None` when
     /// the bytes are no such samples.
-    pub(crate) fn decode(&mut self, bytes: &[u8], count: usize, mut take: impl FnMut(i64, f64)) -> Option<usize> {
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &[u8],
+        count: usize,
+        mut take: impl FnMut(i64, f64),
+    ) -> Option<usize> {
         // Each sample is a byte at least.
         if count > bytes.len() {
             return None;
@@ -286,7 +294,8 @@ mod tests {
     #[test]
     fn usual_series_are_two_or_three_bytes_a_sample() {
         for (step, limit) in [(1.0, 2.2), (0.0, 1.2), (0.25, 2.2), (1500.0, 3.2)] {
-            let samples: Vec<(i64, f64)> = (0..100).map(|i| (1_700_000_000_000 + i * 15_000, i as f64 * step)).collect();
+            let samples: Vec<(i64, f64)> =
+                (0..100).map(|i| (1_700_000_000_000 + i * 15_000, i as f64 * step)).collect();
             let n = encoded(&samples).len() as f64 / 100.0;
             assert!(n < limit, "{n} bytes a sample at {step}");
         }

@@ -46,9 +46,11 @@ impl LooseSamples {
     /// The plain samples.
     pub(crate) fn floats(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
         let mut histograms = self.histograms.iter().map(|h| h.0).peekable();
-        self.ts.iter().zip(&self.values).enumerate().filter_map(move |(i, (ts, v))| {
-            histograms.next_if_eq(&i).is_none().then_some((*ts, *v))
-        })
+        self.ts
+            .iter()
+            .zip(&self.values)
+            .enumerate()
+            .filter_map(move |(i, (ts, v))| histograms.next_if_eq(&i).is_none().then_some((*ts, *v)))
     }
 
     /// The histograms.
@@ -68,7 +70,9 @@ impl LooseSamples {
 
 impl LooseSeries {
     fn stream_overlaps(&self, mint: i64, maxt: i64) -> bool {
-        self.count > 0 && self.last_ts >= mint && stream::first_ts(&self.stream).is_some_and(|first| first <= maxt)
+        self.count > 0
+            && self.last_ts >= mint
+            && stream::first_ts(&self.stream).is_some_and(|first| first <= maxt)
     }
 
     /// Samples in chunks that overlap the times: what would be read at most.

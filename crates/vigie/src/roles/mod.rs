@@ -4,6 +4,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
 mod metrics;
 pub(crate) mod prometheus;
+pub(crate) mod promtool;
 pub(crate) mod run;
 mod store;
 mod store_metrics;

@@ -4,6 +4,7 @@
 //! the byte 255 and four little-endian bytes. Equal sets have equal bytes, so equality and hashing are those of a
 //! byte slice; ordering is upstream's (name, value, then the next label).
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -162,15 +163,35 @@ impl LabelSet {
         sum
     }
 
-    /// Packs pairs that are already sorted by unique name and without empty values.
-    fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut bytes = Vec::with_capacity(128);
-        for (n, v) in pairs {
-            put(&mut bytes, n);
-            put(&mut bytes, v);
-        }
-        Self(Arc::from(bytes))
+    /// Packs pairs that the caller has sorted by unique name, without empty values. One exact allocation.
+    #[must_use]
+    pub fn from_sorted_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::pack(pairs)
     }
+
+    /// As [`LabelSet::from_sorted_pairs`].
+    fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        with_packed(pairs, |bytes| Self(Arc::from(bytes)))
+    }
+}
+
+thread_local! {
+    static PACKED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `f` with the packed form of pairs that are sorted by unique name and without empty values: what
+/// [`LabelSet::as_bytes`] of that set would be, without making it.
+pub fn with_packed<'a, T>(pairs: impl Iterator<Item = (&'a str, &'a str)>, f: impl FnOnce(&[u8]) -> T) -> T {
+    // Taken out, not borrowed: `pairs` may pack sets of its own.
+    let mut bytes = PACKED.take();
+    bytes.clear();
+    for (n, v) in pairs {
+        put(&mut bytes, n);
+        put(&mut bytes, v);
+    }
+    let result = f(&bytes);
+    PACKED.set(bytes);
+    result
 }
 
 fn put(out: &mut Vec<u8>, s: &str) {

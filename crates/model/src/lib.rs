@@ -12,7 +12,9 @@ mod matcher;
 mod metadata;
 
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
-pub use labels::{LabelSet, LabelSetBuilder, METRIC_NAME, is_valid_label_name, is_valid_metric_name};
+pub use labels::{
+    LabelSet, LabelSetBuilder, METRIC_NAME, is_valid_label_name, is_valid_metric_name, with_packed,
+};
 pub use matcher::{MatchOp, Matcher, MatcherError, anchored};
 pub use metadata::{Exemplar, Metadata, MetricType};
 

@@ -132,6 +132,18 @@ impl Matcher {
     }
 }
 
+impl Matcher {
+    /// The finite set of values a negative matcher refuses, if it is one: `!=` or `!~"a|b"`.
+    #[must_use]
+    pub fn refused_values(&self) -> Option<&[String]> {
+        match (&self.test, self.op) {
+            (Test::Literal, MatchOp::NotEqual) => Some(std::slice::from_ref(&self.value)),
+            (Test::OneOf(set), MatchOp::NotRegex) => Some(set),
+            _ => None,
+        }
+    }
+}
+
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)

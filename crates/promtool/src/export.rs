@@ -50,11 +50,11 @@ pub(crate) fn run(args: &Args, outside: &mut Outside<'_>) -> Result<(), Failure>
     while begin <= last {
         let end = begin.saturating_add(SPAN_MS - 1);
         let window = TimeRange { mint: begin.max(first), maxt: end.min(last) };
-        if let Some(block) = one(&source, &sets, window, out, outside.now_ms)? {
-            if !args.is_on("quiet") {
-                list::print(&[BlockLine::of(&block)], header, args.is_on("human-readable"), outside.out)?;
-                header = false;
-            }
+        if let Some(block) = one(&source, &sets, window, out, outside.now_ms)?
+            && !args.is_on("quiet")
+        {
+            list::print(&[BlockLine::of(&block)], header, args.is_on("human-readable"), outside.out)?;
+            header = false;
         }
         if end == i64::MAX {
             break;

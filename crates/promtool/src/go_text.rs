@@ -41,7 +41,7 @@ pub(crate) fn base2_bytes(bytes: u64) -> String {
     let mut parts = Vec::new();
     let mut rest = bytes;
     for unit in ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-        if rest % 1024 != 0 {
+        if !rest.is_multiple_of(1024) {
             parts.push(format!("{}{unit}", rest % 1024));
         }
         rest /= 1024;

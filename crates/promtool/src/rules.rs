@@ -88,7 +88,7 @@ fn parse_time(text: &str) -> Result<i64, Failure> {
         return Ok(seconds.trunc() as i64);
     }
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    parsed.map(|t| t.as_second()).map_err(|_| {
+    parsed.map(jiff::Timestamp::as_second).map_err(|_| {
         Failure::new(format!("cannot parse {} to a valid timestamp", model::float::go_quote(text)))
     })
 }

@@ -1,4 +1,5 @@
-//! Checkpoints: all that the log said before a segment and no chunk file holds, so that the log can be cut.
+//! Checkpoints: what the log said before a segment and no other file holds, so that the log can be cut: which definitions
+//! file is in force, how far each group's rows are known, and the loose samples that no chunk file has.
 //!
 //! ```text
 //! checkpoint.00000007 := "VIGIECKP", version u32, first log segment to replay u32, crc32c u32 of the sixteen bytes before;
@@ -18,7 +19,7 @@ use crate::disk::{DiskFile, Faults, sync_dir};
 use crate::{mmap, record};
 
 const MAGIC: &[u8; 8] = b"VIGIECKP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_LEN: usize = 20;
 const PREFIX: &str = "checkpoint.";
 const TEMPORARY: &str = "checkpoint.tmp";
@@ -128,25 +129,13 @@ impl Checkpoint {
 
     /// The sound frames: type and payload's range; and how many places were damaged.
     pub(crate) fn frames(&self) -> (Vec<(u8, std::ops::Range<usize>)>, u64) {
-        let (mut frames, mut damaged) = (vec![], 0);
-        let mut offset = HEADER_LEN;
-        while offset < self.map.len() {
-            if let Some((kind, payload, next)) = record::frame_at(&self.map, offset) {
-                frames.push((kind, next - payload.len()..next));
-                offset = next;
-                continue;
-            }
+        let found = record::frames(&self.map, HEADER_LEN, &format!("checkpoint {}", self.log_number));
+        let mut damaged = found.damaged;
+        let whole = found.end == self.map.len() && found.frames.last().is_some_and(|f| f.0 == record::kind::END);
+        if !whole {
             damaged += 1;
-            tracing::error!(checkpoint = self.log_number, offset, "checkpoint: damaged record");
-            match record::hop(&self.map, offset) {
-                Some(next) => offset = next,
-                None => break,
-            }
+            tracing::error!(checkpoint = self.log_number, offset = found.end, "checkpoint: cut short");
         }
-        if frames.last().is_none_or(|f| f.0 != record::kind::END) && damaged == 0 {
-            damaged += 1;
-            tracing::error!(checkpoint = self.log_number, "checkpoint: cut short");
-        }
-        (frames, damaged)
+        (found.frames, damaged)
     }
 }

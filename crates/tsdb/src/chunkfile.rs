@@ -12,7 +12,7 @@
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use memmap2::Mmap;
 use storage::Error;
@@ -60,6 +60,10 @@ pub(crate) struct Batch {
 impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.offsets.is_empty()
+    }
+
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     fn item(&mut self, kind: u8, meta: &[u8], body: &[u8], mint: i64, maxt: i64) {
@@ -112,9 +116,17 @@ pub(crate) struct ChunkFiles {
     faults: Faults,
     max_bytes: u64,
     max_span_ms: i64,
-    finished: Vec<FileInfo>,
+    finished: Vec<Finished>,
     current: Option<Current>,
     next: u32,
+}
+
+/// A file that is not written to any more.
+#[derive(Debug)]
+struct Finished {
+    info: FileInfo,
+    /// Gone once nobody has a part of it.
+    map: Weak<Mmap>,
 }
 
 /// What start-up found in one file.
@@ -122,6 +134,7 @@ pub(crate) struct ChunkFiles {
 pub(crate) struct Opened {
     pub(crate) info: FileInfo,
     pub(crate) items: Vec<Item>,
+    map: Weak<Mmap>,
     /// Places that could not be read.
     pub(crate) damaged: u64,
 }
@@ -149,7 +162,7 @@ impl ChunkFiles {
                 Err(e) => {
                     tracing::error!(file = number, error = %e, "chunk file cannot be read");
                     let info = FileInfo { number, len: 0, maxt: i64::MAX };
-                    opened.push(Opened { info, items: vec![], damaged: 1 });
+                    opened.push(Opened { info, items: vec![], map: Weak::new(), damaged: 1 });
                 }
             }
         }
@@ -158,7 +171,7 @@ impl ChunkFiles {
             faults: faults.clone(),
             max_bytes,
             max_span_ms,
-            finished: opened.iter().map(|o| o.info).collect(),
+            finished: opened.iter().map(|o| Finished { info: o.info, map: o.map.clone() }).collect(),
             current: None,
             next,
         };
@@ -235,7 +248,25 @@ impl ChunkFiles {
                 let _ = current.file.set_len(current.info.len);
             }
         }
-        self.finished.push(current.info);
+        self.finished.push(Finished { info: current.info, map: Arc::downgrade(&current.map) });
+    }
+
+    /// Removes the files of which nobody has a part any more, and returns how many.
+    pub(crate) fn remove_unused(&mut self) -> usize {
+        if self.current.as_ref().is_some_and(|c| !c.offsets.is_empty() && Arc::strong_count(&c.map) == 1) {
+            self.finish();
+        }
+        let before = self.finished.len();
+        let dir = self.dir.clone();
+        // A file that could not be read stays where it is.
+        let unused = |f: &Finished| f.map.strong_count() == 0 && f.info.len > 0;
+        self.finished.retain(|f| !unused(f) || !removed(&dir, f.info.number));
+        before - self.finished.len()
+    }
+
+    /// The map of the oldest file, where there are more than `files`.
+    pub(crate) fn oldest_of_more_than(&self, files: usize) -> Option<Arc<Mmap>> {
+        (self.finished.len() > files).then(|| self.finished.first()?.map.upgrade())?
     }
 
     /// Removes the finished files whose newest sample is older than `mint`; returns their numbers.
@@ -244,35 +275,38 @@ impl ChunkFiles {
             self.finish();
         }
         let dir = self.dir.clone();
-        let mut removed = vec![];
-        self.finished.retain(|info| {
-            if info.maxt >= mint {
-                return true;
+        let mut numbers = vec![];
+        self.finished.retain(|Finished { info, .. }| {
+            let gone = info.maxt < mint && removed(&dir, info.number);
+            if gone {
+                numbers.push(info.number);
             }
-            match std::fs::remove_file(path(&dir, info.number)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::error!(file = info.number, error = %e, "chunk file past retention cannot be removed");
-                    true
-                }
-                _ => {
-                    removed.push(info.number);
-                    false
-                }
-            }
+            !gone
         });
-        removed
+        numbers
     }
 
     /// Number of files and their bytes.
     pub(crate) fn totals(&self) -> (usize, u64) {
         let current = self.current.iter().map(|c| c.info);
-        let all = self.finished.iter().copied().chain(current);
+        let all = self.finished.iter().map(|f| f.info).chain(current);
         all.fold((0, 0), |(n, bytes), info| (n + 1, bytes + info.len))
     }
 }
 
 fn path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:08}.chunks"))
+}
+
+/// Removes a file; what cannot be removed is tried again.
+fn removed(dir: &Path, number: u32) -> bool {
+    match std::fs::remove_file(path(dir, number)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            tracing::error!(file = number, error = %e, "chunk file that is not needed any more cannot be removed");
+            false
+        }
+        _ => true,
+    }
 }
 
 fn file_header() -> [u8; HEADER_LEN] {
@@ -309,13 +343,14 @@ fn open_file(dir: &Path, number: u32) -> Result<Opened, Error> {
     let failed = |e| Error::io(format!("chunk file {number}: open"), e);
     let file = std::fs::File::open(path(dir, number)).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
-    let mut opened = Opened { info: FileInfo { number, len, maxt: i64::MIN }, items: vec![], damaged: 0 };
+    let mut opened = Opened { info: FileInfo { number, len, maxt: i64::MIN }, items: vec![], map: Weak::new(), damaged: 0 };
     let size = usize::try_from(len).unwrap_or(usize::MAX);
     if size < HEADER_LEN {
         opened.damaged = 1;
         return Ok(opened);
     }
     let map = mmap::map(&file, size).map_err(failed)?;
+    opened.map = Arc::downgrade(&map);
     let report = |offset: usize| tracing::error!(file = number, offset, "chunk file: damaged item");
     if map[..HEADER_LEN] != file_header() {
         // Items have their own checksums; a damaged header alone costs nothing.

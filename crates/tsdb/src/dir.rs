@@ -1,7 +1,8 @@
 //! The store's directory: its parts' names, and the lock that keeps a second process out.
 //!
 //! ```text
-//! DIR/lock  log/00000001.log  chunks/00000001.chunks  checkpoint.00000001  blocks/01J…/  snapshots/
+//! DIR/lock  log/00000001.log  chunks/00000001.chunks  pieces/00000001.chunks  checkpoint.00000001
+//!     definitions.00000001  blocks/01J…/  snapshots/
 //! ```
 
 use std::fs::{File, TryLockError};
@@ -15,6 +16,7 @@ pub(crate) struct Dir {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) chunks: PathBuf,
+    pub(crate) pieces: PathBuf,
     pub(crate) blocks: PathBuf,
     _lock: File,
 }
@@ -22,8 +24,8 @@ pub(crate) struct Dir {
 impl Dir {
     /// Creates what is missing and takes the lock.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
-        let (log, chunks, blocks) = (root.join("log"), root.join("chunks"), root.join("blocks"));
-        for dir in [&log, &chunks, &blocks] {
+        let [log, chunks, pieces, blocks] = ["log", "chunks", "pieces", "blocks"].map(|d| root.join(d));
+        for dir in [&log, &chunks, &pieces, &blocks] {
             std::fs::create_dir_all(dir)
                 .map_err(|e| Error::io(format!("store {}: create directory", root.display()), e))?;
         }
@@ -40,7 +42,7 @@ impl Dir {
             }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        Ok(Self { root: root.to_owned(), log, chunks, blocks, _lock: lock })
+        Ok(Self { root: root.to_owned(), log, chunks, pieces, blocks, _lock: lock })
     }
 }
 

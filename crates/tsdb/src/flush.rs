@@ -172,12 +172,7 @@ impl Store {
             }
             let slots = std::mem::take(&mut state.slots);
             drop(state);
-            let mut all = self.groups.write();
-            all.by_id.remove(&group.id);
-            if all.by_key.get(&group.key) == Some(&group.id) {
-                all.by_key.remove(&group.key);
-            }
-            drop(all);
+            self.groups.write().remove(&group);
             let mut index = self.index.write();
             slots.iter().filter(|&&s| s != LOST).for_each(|&s| index.remove_locations(s, group.id));
         }
@@ -194,7 +189,7 @@ impl Store {
         loose.forget(&gone);
         drop(loose);
         let mut index = self.index.write();
-        gone.iter().for_each(|series| index.remove(series));
+        index.remove_many(&gone);
         drop(index);
         self.state.change(|state| {
             if state.deleted.keys().any(|s| gone.contains(*s)) {

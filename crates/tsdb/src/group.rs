@@ -5,11 +5,12 @@
 //! bytes and about five small chunks per series at most.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use hashbrown::HashSet;
 use model::LabelSet;
 use parking_lot::RwLock;
-use storage::ABSENT;
+use storage::{ABSENT, is_absent};
 
 use crate::MAX_CHUNK_ROWS;
 use crate::mmap::Blob;
@@ -39,8 +40,15 @@ pub(crate) struct State {
     pub(crate) last_ts: Option<i64>,
     /// The row of `last_ts` while there is no raw row.
     pub(crate) last: Vec<f64>,
-    /// The log segment that the last row is in.
+    /// The log segment that the last row is in, and the bytes its record took.
     pub(crate) log_segment: u32,
+    pub(crate) row_bytes: u32,
+    /// The log segment that the oldest raw row is in.
+    pub(crate) raw_segment: u32,
+    /// Rows up to here are in chunk files or in blocks, or past retention: what else has them is not to be read.
+    pub(crate) sealed_until: Option<i64>,
+    /// Slots without a sample in the last row, when the group was closed.
+    pub(crate) dead_slots: usize,
     pub(crate) raw: RawRows,
     pub(crate) pieces: Vec<Segment>,
     /// Segments in chunk files, with the file's number.
@@ -53,10 +61,13 @@ pub(crate) struct RawRows {
     pub(crate) ts: Vec<i64>,
     ends: Vec<usize>,
     values: Vec<f64>,
+    /// How many rows there mostly are before they are compressed.
+    expected_rows: usize,
 }
 
 impl RawRows {
     fn push(&mut self, ts: i64, row: &[f64], expected_rows: usize) {
+        self.expected_rows = expected_rows;
         if self.values.capacity() == 0 {
             self.values.reserve_exact(row.len() * expected_rows);
         }
@@ -74,12 +85,12 @@ impl RawRows {
         self.row(row).get(slot as usize).copied().unwrap_or(ABSENT)
     }
 
-    /// Fills `out` with the cells of some slots, column after column.
-    pub(crate) fn columns(&self, first: u32, count: u32, out: &mut [f64]) {
-        let rows = self.ts.len();
+    /// Fills `out` with the cells of some slots in some rows, column after column.
+    pub(crate) fn columns(&self, of: Range<usize>, first: u32, count: u32, out: &mut [f64]) {
+        let rows = of.len();
         // Row by row: rows lie far apart, and their distance may be one at which caches collide.
-        for i in 0..rows {
-            let row = self.row(i).get(first as usize..).unwrap_or(&[]);
+        for (i, row) in of.enumerate() {
+            let row = self.row(row).get(first as usize..).unwrap_or(&[]);
             let row = &row[..row.len().min(count as usize)];
             let (wide, missing) = out[..count as usize * rows].split_at_mut(row.len() * rows);
             wide.chunks_exact_mut(rows).zip(row).for_each(|(column, &v)| column[i] = v);
@@ -87,14 +98,27 @@ impl RawRows {
         }
     }
 
-    fn width(&self) -> usize {
-        (0..self.ts.len()).map(|i| self.row(i).len()).max().unwrap_or(0)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+
+    fn width(&self, of: Range<usize>) -> usize {
+        of.map(|i| self.row(i).len()).max().unwrap_or(0)
     }
 
     fn clear(&mut self) {
         self.ts.clear();
         self.ends.clear();
         self.values.clear();
+    }
+
+    /// Forgets the rows, and gives back what more of them than usual took.
+    fn shrink(&mut self) {
+        let usual = self.values.len() / self.ts.len().max(1) * self.expected_rows;
+        self.clear();
+        if self.values.capacity() > usual * 3 / 2 {
+            self.values = vec![];
+        }
     }
 }
 
@@ -105,14 +129,23 @@ impl Group {
 }
 
 impl State {
-    /// Takes a row that the log has.
-    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], raw_rows: usize) {
-        self.last_ts = Some(ts);
-        self.last = vec![];
-        self.raw.push(ts, row, raw_rows);
+    /// Takes a row that the log has in its segment `segment`.
+    pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
+        self.push_raw(ts, row, segment, raw_rows);
         if self.raw.ts.len() >= raw_rows {
             self.compress(id);
         }
+    }
+
+    /// As [`State::push`], but leaves it to the next one to make pieces of many rows: a start that is short of time
+    /// comes here.
+    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
+        if self.raw.is_empty() {
+            self.raw_segment = segment;
+        }
+        self.last_ts = Some(ts);
+        self.last = vec![];
+        self.raw.push(ts, row, raw_rows);
     }
 
     /// The row of `last_ts`, which the log's next is written against.
@@ -120,19 +153,30 @@ impl State {
         self.raw.ts.len().checked_sub(1).map_or(&self.last, |i| self.raw.row(i))
     }
 
-    /// Turns the raw rows into a piece.
+    /// Turns the raw rows into a piece; into more where they are many.
     pub(crate) fn compress(&mut self, id: u32) {
         let raw = &self.raw;
-        if raw.ts.is_empty() {
+        if raw.is_empty() {
             return;
         }
-        let width = u32::try_from(raw.width()).expect("slots are u32");
-        let (meta, body) = BUILDER.with_borrow_mut(|b| {
-            b.build(id, &raw.ts, width, |first, count, out, _| raw.columns(first, count, out))
-        });
+        let mut start = 0;
+        for ts in raw.ts.chunks(MAX_CHUNK_ROWS) {
+            let of = start..start + ts.len();
+            start = of.end;
+            let width = u32::try_from(raw.width(of.clone())).expect("slots are u32");
+            let (meta, body) = BUILDER.with_borrow_mut(|b| {
+                b.build(id, ts, width, |first, count, out, _| raw.columns(of.clone(), first, count, out))
+            });
+            self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
+        }
         self.last = self.last_row().to_vec();
-        self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
-        self.raw.clear();
+        self.raw.shrink();
+    }
+
+    /// Slots that the last row has no sample for.
+    pub(crate) fn count_dead(&self) -> usize {
+        let row = self.last_row();
+        self.slots.len() - row.iter().take(self.slots.len()).filter(|v| !is_absent(**v)).count()
     }
 
     /// Oldest and newest row.
@@ -143,9 +187,9 @@ impl State {
         Some((mint, maxt))
     }
 
-    /// The newest row that a chunk file has.
+    /// The newest row that a chunk file has or had.
     pub(crate) fn sealed_maxt(&self) -> Option<i64> {
-        self.sealed.iter().map(|(_, s)| s.meta.maxt).max()
+        self.sealed.iter().map(|(_, s)| s.meta.maxt).max().max(self.sealed_until)
     }
 
     /// Samples that are not in chunk files, and chunks in all.
@@ -161,25 +205,27 @@ impl State {
     }
 }
 
-/// Joins the first pieces of a group into one segment, as many as make up `seal_samples` rows. Returns the segment and how
-/// many pieces it took. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
-pub(crate) fn join(
-    id: u32,
-    pieces: &[Segment],
-    seal_samples: usize,
-    damaged: &mut u64,
-) -> (Vec<u8>, crate::segment::Meta, usize) {
-    let mut take = 0;
-    let mut rows = 0;
+/// How many of the first pieces make up a segment of `seal_samples` rows; `None` while `more` may come to fill it.
+pub(crate) fn joinable(pieces: &[Segment], seal_samples: usize, more: bool) -> Option<usize> {
+    let (mut take, mut rows) = (0, 0);
     for piece in pieces {
         let n = piece.meta.rows as usize;
         if take > 0 && (rows >= seal_samples || rows + n > MAX_CHUNK_ROWS) {
-            break;
+            return Some(take);
         }
         rows += n;
         take += 1;
     }
-    let pieces = &pieces[..take];
+    (take > 0 && (!more || rows >= seal_samples)).then_some(take)
+}
+
+/// Joins pieces of a group ([`joinable`] says which) into one segment. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
+pub(crate) fn join(
+    id: u32,
+    pieces: &[Segment],
+    damaged: &mut u64,
+) -> (Vec<u8>, crate::segment::Meta) {
+    let (take, rows) = (pieces.len(), pieces.iter().map(|p| p.meta.rows as usize).sum());
     let mut reader = ColumnReader::default();
     let mut ts = Vec::with_capacity(rows);
     // A piece whose timestamps are damaged is left out.
@@ -196,7 +242,7 @@ pub(crate) fn join(
     if sound.is_empty() {
         let (meta, body) =
             BUILDER.with_borrow_mut(|b| b.build(id, &[pieces[0].meta.mint], 0, |_, _, _, _| {}));
-        return (body, meta, take);
+        return (body, meta);
     }
     let mut verified = vec![Verified::default(); sound.len()];
     let slots = sound.iter().map(|p| p.meta.slots).max().unwrap_or(0);
@@ -220,5 +266,5 @@ pub(crate) fn join(
         })
     });
     *damaged += lost.len() as u64;
-    (body, meta, take)
+    (body, meta)
 }

@@ -20,6 +20,8 @@ mod checkpoint;
 mod chunkfile;
 mod codec;
 mod compact;
+mod cut;
+mod definitions;
 mod dir;
 mod disk;
 mod exemplars;

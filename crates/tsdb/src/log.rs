@@ -156,6 +156,27 @@ impl Log {
         result
     }
 
+    /// Where the next record goes, if it fits: segment and offset.
+    pub(crate) fn position(&self) -> (u32, u64) {
+        (self.current.number, self.current.len)
+    }
+
+    /// Sets the length of segments from now on.
+    pub(crate) fn set_segment_bytes(&mut self, bytes: u64) {
+        self.segment_bytes = bytes;
+    }
+
+    /// The newest segment from which on the log is at least `need` bytes long, if there is a segment before it.
+    pub(crate) fn cut_target(&self, need: u64) -> Option<u32> {
+        let (mut number, mut len) = (self.current.number, self.current.len);
+        let mut older = self.older.iter().rev();
+        while len < need {
+            let (n, bytes) = older.next()?;
+            (number, len) = (*n, len + bytes);
+        }
+        older.next().map(|_| number)
+    }
+
     /// Fsyncs at a segment's end that failed since the last call.
     pub(crate) fn take_failed_syncs(&mut self) -> u64 {
         std::mem::take(&mut self.failed_syncs)

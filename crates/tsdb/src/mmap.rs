@@ -32,6 +32,18 @@ impl Blob {
     }
 }
 
+impl Blob {
+    /// Whether these are bytes of memory.
+    pub(crate) fn in_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    /// Whether these are bytes of that map.
+    pub(crate) fn is_of(&self, of: &Arc<Mmap>) -> bool {
+        matches!(self, Self::Mapped(map, _) if Arc::ptr_eq(map, of))
+    }
+}
+
 impl Deref for Blob {
     type Target = [u8];
 

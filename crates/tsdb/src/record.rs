@@ -11,13 +11,21 @@
 //!  9 histograms := see `loose::replay`
 //! 10 exemplars := see `exemplars`
 //! 12 delete := first ms zigzag, last ms zigzag, count varint, count * ref varint
-//! 16 pairs  := first id varint, count varint, count * (name, value: each length varint, bytes)
-//! 17 sets   := count varint, count * (ref varint, pairs varint, pair id varint ...)
-//! 18 group  := group varint, open u8, last ts (0 | 1, i64), key, slots varint, ref + 1 varint each (0: lost)
-//! 19 piece  := segment meta, segment body                      rows of a group that no chunk file has
+//! 18 groups := count varint, count * (group varint, flags u8, [newest row i64], [sealed until i64])
 //! 21 end    := next ref varint, next group varint
+//! 22 state  := definitions file varint, its length varint, samples' segment varint, offset varint
 //! 24 loose  := see `loose::checkpoint`
 //! 25 exemplars := see `exemplars`
+//! 32 names  := first number varint, count varint, count * (length varint, bytes)
+//! 33 pairs  := first number varint, count varint, count * (name's number varint, value: length varint, bytes)
+//! 34 sets   := first ref varint, count varint, pair numbers in all varint, count * (refs left out varint, set)
+//!    set    := labels varint, changed (one bit a label, low bits first), per changed: zigzag, pair number less the one at
+//!              the same place of the set before in this record (0 where there is none)
+//! 35 keys   := count varint, count * (group varint, key)
+//! 36 places := group varint, first slot varint, slots varint, runs of refs to make them up:
+//!              zigzag of the first ref less the one after the run before, length varint; a length of 0: one slot lost
+//! 37 gone   := runs varint, runs * (refs left out varint, length varint)                 series that are no more
+//! 38 left   := count varint, count * group varint                                        groups that are no more
 //! ```
 
 use model::LabelSet;
@@ -41,13 +49,18 @@ pub(crate) mod kind {
     pub(crate) const HISTOGRAMS: u8 = 9;
     pub(crate) const EXEMPLARS: u8 = 10;
     pub(crate) const DELETE: u8 = 12;
-    pub(crate) const PAIRS: u8 = 16;
-    pub(crate) const SETS: u8 = 17;
-    pub(crate) const GROUP: u8 = 18;
-    pub(crate) const PIECE: u8 = 19;
+    pub(crate) const GROUPS: u8 = 18;
     pub(crate) const END: u8 = 21;
+    pub(crate) const STATE: u8 = 22;
     pub(crate) const LOOSE: u8 = 24;
     pub(crate) const KEPT_EXEMPLARS: u8 = 25;
+    pub(crate) const NAMES: u8 = 32;
+    pub(crate) const PAIRS: u8 = 33;
+    pub(crate) const SETS: u8 = 34;
+    pub(crate) const KEYS: u8 = 35;
+    pub(crate) const PLACES: u8 = 36;
+    pub(crate) const GONE: u8 = 37;
+    pub(crate) const LEFT: u8 = 38;
 }
 
 /// Appends a frame whose payload `fill` appends.
@@ -71,6 +84,38 @@ pub(crate) fn frame_at(bytes: &[u8], offset: usize) -> Option<(u8, &[u8], usize)
     let body = r.take(len)?;
     let (&kind, payload) = body.split_first()?;
     (crc32c::crc32c(body) == crc).then_some((kind, payload, offset + FRAME_HEADER + len))
+}
+
+/// All sound frames from `offset` on (type, payload's range), how many places were damaged, and where the last sound frame
+/// ends. Damage is passed over where the damaged frame's own length leads to a sound one; `what` names the file.
+pub(crate) fn frames(bytes: &[u8], mut offset: usize, what: &str) -> Frames {
+    let mut all = Frames { frames: vec![], damaged: 0, end: offset };
+    while offset < bytes.len() {
+        if let Some((kind, payload, next)) = frame_at(bytes, offset) {
+            all.frames.push((kind, next - payload.len()..next));
+            offset = next;
+            all.end = next;
+            continue;
+        }
+        match hop(bytes, offset) {
+            Some(next) => {
+                tracing::error!(file = what, offset, "damaged record");
+                all.damaged += 1;
+                offset = next;
+            }
+            None => break,
+        }
+    }
+    all
+}
+
+/// What [`frames`] found.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    pub(crate) frames: Vec<(u8, std::ops::Range<usize>)>,
+    pub(crate) damaged: u64,
+    /// Bytes from here on, if any, are no frame that could be found.
+    pub(crate) end: usize,
 }
 
 /// The next place at or after `offset` + 1 where a frame is sound, if the damaged frame's own length leads to one.
@@ -140,7 +185,7 @@ pub(crate) enum Record<'a> {
     Open(u32, LabelSet),
     Slots { group: u32, first: u32, series: Vec<u32> },
     Close(u32),
-    Row { group: u32, ts: i64, full: bool, row: Reader<'a> },
+    Row { ts: i64, full: bool, row: Reader<'a> },
     Points(Reader<'a>),
     Histograms(Reader<'a>),
     Exemplars(Reader<'a>),
@@ -163,7 +208,11 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Option<Record<'_>> {
             Record::Slots { group, first, series: (0..n).map(|_| r.varint32()).collect::<Option<_>>()? }
         }
         kind::CLOSE => Record::Close(r.varint32()?),
-        kind::ROW => Record::Row { group: r.varint32()?, ts: r.zigzag()?, full: r.u8()? == 1, row: r },
+        kind::ROW => {
+            // The group was looked at before.
+            r.varint32()?;
+            Record::Row { ts: r.zigzag()?, full: r.u8()? == 1, row: r }
+        }
         kind::POINTS => Record::Points(r),
         kind::HISTOGRAMS => Record::Histograms(r),
         kind::EXEMPLARS => Record::Exemplars(r),

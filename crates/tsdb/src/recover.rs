@@ -1,8 +1,11 @@
-//! Opening a store: chunk files and checkpoint are mapped, the log after the checkpoint is replayed.
+//! Opening a store: chunk files, piece files, definitions and checkpoint are mapped, the log after the checkpoint is replayed.
 //!
-//! Rows and samples that a chunk file or the checkpoint has already are told by their timestamps, which only go up within a
-//! group or a loose series.
+//! Rows that a chunk file or a piece file has already are told by their timestamps, which only go up within a group; samples
+//! that the checkpoint has by their place in the log.
 
+mod replay;
+
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -15,6 +18,7 @@ use storage::{Error, TimeRange};
 use crate::block::Blocks;
 use crate::bytes::Reader;
 use crate::checkpoint::{self, Checkpoint};
+use crate::definitions;
 use crate::chunkfile::{ChunkFiles, Item};
 use crate::dir::Dir;
 use crate::disk::Faults;
@@ -22,12 +26,11 @@ use crate::exemplars::Exemplars;
 use crate::flushed::Flushed;
 use crate::foreign;
 use crate::group::{Group, LOST};
-use crate::index::Index;
-use crate::log::{self, Log};
+use crate::index::{Index, MAX_GROUP};
+use crate::log::Log;
 use crate::loose::Loose;
-use crate::mmap::Blob;
-use crate::record::{self, Record, kind};
-use crate::segment::{Meta, Segment};
+use crate::record::{self, kind};
+use crate::segment::Segment;
 use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
@@ -48,7 +51,6 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     let damaged_blocks = damaged_blocks + damaged_foreign;
     options.chunk_file_bytes = options.chunk_file_bytes.min(u64::from(u32::MAX / 2));
     let mut state = Recovery {
-        raw_rows: options.raw_rows,
         rows_from,
         damaged: damaged_blocks,
         loose: Loose::new(options.block_span_ms),
@@ -68,21 +70,25 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
             state.adopt(file.info.number, item);
         }
     }
-    let first = state.load_newest_checkpoint(&dir)?;
-    let mut older = vec![];
-    let numbers = log::list(&dir.log)?;
-    for (i, &number) in numbers.iter().enumerate() {
-        if number < first {
-            // A removal that did not come to pass.
-            let _ = std::fs::remove_file(log::segment_path(&dir.log, number));
-            continue;
-        }
-        let len = state.replay(&dir.log, number, i + 1 == numbers.len())?;
-        older.push((number, len));
+    let (pieces, opened) = ChunkFiles::open(&dir.pieces, PIECE_FILE_BYTES, i64::MAX, &faults)?;
+    for file in opened {
+        state.damaged += file.damaged;
+        state.pieces.extend(file.items.into_iter().filter_map(|item| match item {
+            Item::Group(segment) => Some(segment),
+            Item::Loose(_) => None,
+        }));
     }
+    let checkpoint = state.newest_checkpoint(&dir)?;
+    let frames = checkpoint.as_ref().map_or_else(Vec::new, |c| state.frames_of(c));
+    let definitions_file = state.load_definitions(&dir, &faults)?;
+    if let Some(checkpoint) = &checkpoint {
+        state.load(checkpoint, &frames);
+    }
+    state.adopt_pieces();
+    let first = checkpoint.map_or(0, |c| c.log_number);
+    let (older, next) = state.replay_log(&dir, first, options.raw_rows)?;
     state.settle();
 
-    let next = numbers.last().map_or(first, |n| n + 1).max(first).max(1);
     let log = Log::open(&dir.log, options.segment_bytes, older, next, &faults)?;
     let counters = Counters::default();
     count(&counters.corruptions, state.damaged);
@@ -95,6 +101,9 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
     let of_groups = groups.values().filter_map(|g: &Group| g.state.read().last_ts);
     let newest = of_groups.chain(loose.newest_ms()).max().unwrap_or(i64::MIN);
     let mut all = Groups::default();
+    let mut groups: Vec<(u32, Group)> = groups.into_iter().collect();
+    // Of several groups with one key the newest is the one to open.
+    groups.sort_unstable_by_key(|(id, _)| *id);
     for (id, group) in groups {
         all.by_key.insert(group.key.clone(), id);
         all.by_id.insert(id, Arc::new(group));
@@ -116,6 +125,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         index: RwLock::new(index),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
+        pieces: Mutex::new(pieces),
+        definitions_file: Mutex::new(definitions_file),
         counters,
         last_sync_ms: AtomicI64::new(now),
         maintained_at: AtomicU64::new(0),
@@ -125,8 +136,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
 
 /// What is known so far.
 #[derive(Debug, Default)]
-struct Recovery {
-    raw_rows: usize,
+pub(crate) struct Recovery {
+    /// Rows before this are in blocks.
     rows_from: i64,
     flushed: Option<Flushed>,
     deleted: HashMap<u32, Vec<TimeRange>>,
@@ -137,10 +148,23 @@ struct Recovery {
     definitions: Definitions,
     /// Segments in chunk files of groups that are not known yet.
     sealed: HashMap<u32, Vec<(u32, Segment)>>,
+    /// Segments in piece files, some of them sealed long since.
+    pieces: Vec<Segment>,
+    /// The definitions file that the checkpoint names, and its length then.
+    definitions_file: Option<(u32, u64)>,
+    /// Samples before this place of the log are in the checkpoint.
+    samples_from: (u32, u64),
+    /// The newest row of groups by the checkpoint, which may be in no file any more.
+    newest: HashMap<u32, i64>,
+    /// Series that were defined again, under a reference above, before any file knew of their removal.
+    renamed: HashMap<u32, u32>,
     damaged: u64,
     torn_bytes: u64,
     records: u64,
 }
+
+/// Bytes of a piece file after which the next one is begun: what has to be sealed before its space comes back.
+const PIECE_FILE_BYTES: u64 = 4 << 20;
 
 impl Recovery {
     fn adopt(&mut self, file: u32, item: Item) {
@@ -154,45 +178,62 @@ impl Recovery {
         }
     }
 
-    /// Returns the log segment to replay from.
-    fn load_newest_checkpoint(&mut self, dir: &Dir) -> Result<u32, Error> {
+    fn newest_checkpoint(&mut self, dir: &Dir) -> Result<Option<Checkpoint>, Error> {
         checkpoint::discard(&dir.root);
         for number in checkpoint::list(&dir.root)?.into_iter().rev() {
             match Checkpoint::open(&dir.root, number) {
-                Ok(checkpoint) => {
-                    self.load(&checkpoint);
-                    return Ok(checkpoint.log_number);
-                }
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
                 Err(e) => {
                     tracing::error!(error = %e, "checkpoint cannot be read");
                     self.damaged += 1;
                 }
             }
         }
-        Ok(0)
+        Ok(None)
     }
 
-    fn load(&mut self, checkpoint: &Checkpoint) {
+    /// The checkpoint's frames; what says where the rest is is read at once.
+    fn frames_of(&mut self, checkpoint: &Checkpoint) -> Vec<(u8, Range<usize>)> {
         let (frames, damaged) = checkpoint.frames();
         self.damaged += damaged;
-        // Pair numbers of the checkpoint to those of the index.
-        let mut pairs: Vec<u32> = vec![];
+        for (kind, range) in &frames {
+            if *kind == kind::STATE {
+                let mut r = Reader::new(&checkpoint.map[range.clone()]);
+                let state = (|| Some((r.varint32()?, r.varint()?, r.varint32()?, r.varint()?)))();
+                match state {
+                    Some((number, len, segment, offset)) => {
+                        self.definitions_file = Some((number, len));
+                        self.samples_from = (segment, offset);
+                    }
+                    None => self.damaged += 1,
+                }
+            }
+        }
+        frames
+    }
+
+    fn load_definitions(&mut self, dir: &Dir, faults: &Faults) -> Result<definitions::Definitions, Error> {
+        let loaded = definitions::load::load(&dir.root, self.definitions_file, faults)?;
+        self.index = loaded.index;
+        self.damaged += loaded.damaged;
+        self.definitions.next_series = self.definitions.next_series.max(loaded.next_series);
+        for group in loaded.groups {
+            self.group(group.id, &group.key).state.get_mut().slots = group.slots;
+        }
+        Ok(loaded.definitions)
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint, frames: &[(u8, Range<usize>)]) {
         for (kind, range) in frames {
             let mut r = Reader::new(&checkpoint.map[range.clone()]);
-            let read = match kind {
-                kind::PAIRS => self.load_pairs(&mut r, &mut pairs),
-                kind::SETS => self.load_sets(&mut r, &pairs),
-                kind::GROUP => self.load_group(&mut r),
-                kind::PIECE => Meta::get(&mut r).and_then(|meta| {
-                    let body = Blob::mapped(&checkpoint.map, range.end - r.len()..range.end)?;
-                    self.load_piece(Segment { meta, body });
-                    Some(())
-                }),
+            let read = match *kind {
+                kind::GROUPS => self.load_groups(&mut r),
                 kind::LOOSE => self.loose.load(&mut r),
                 kind::KEPT_EXEMPLARS => self.exemplars.load(&mut r),
-                kind::DELETE => record::parse(kind, &checkpoint.map[range.clone()])
-                    .and_then(|r| self.apply(r, &mut HashMap::new())),
+                kind::DELETE => record::parse(*kind, &checkpoint.map[range.clone()])
+                    .and_then(|r| self.apply(r)),
                 kind::END => self.load_end(&mut r),
+                kind::STATE => Some(()),
                 _ => None,
             };
             if read.is_none() {
@@ -207,62 +248,24 @@ impl Recovery {
         }
     }
 
-    fn load_pairs(&mut self, r: &mut Reader<'_>, pairs: &mut Vec<u32>) -> Option<()> {
-        let first = r.varint32()? as usize;
-        // Numbers that a damaged record would have given stay unknown.
-        if first > pairs.len() + (1 << 24) {
-            return None;
-        }
-        pairs.resize(first.max(pairs.len()), LOST);
+    fn load_groups(&mut self, r: &mut Reader<'_>) -> Option<()> {
         for _ in 0..r.count()? {
-            let name = std::str::from_utf8(r.bytes()?).ok()?;
-            let value = std::str::from_utf8(r.bytes()?).ok()?;
-            pairs.push(self.index.pairs.intern(name, value).ok()?);
-        }
-        Some(())
-    }
-
-    fn load_sets(&mut self, r: &mut Reader<'_>, pairs: &[u32]) -> Option<()> {
-        let mut ids = vec![];
-        let mut lost = false;
-        for _ in 0..r.count()? {
-            let series = r.varint32()?;
-            ids.clear();
-            for _ in 0..r.count()? {
-                ids.push(pairs.get(r.varint32()? as usize).copied().unwrap_or(LOST));
+            let (id, flags) = (r.varint32()?, r.u8()?);
+            let newest = if flags & 1 == 0 { None } else { Some(r.i64()?) };
+            let sealed = if flags & 2 == 0 { None } else { Some(r.i64()?) };
+            if let Some(newest) = newest {
+                self.newest.insert(id, newest);
             }
-            self.definitions.next_series = self.definitions.next_series.max(series.saturating_add(1));
-            if ids.contains(&LOST) || series > MAX_SERIES {
-                lost = true;
-            } else {
-                self.index.insert_ids(series, &ids).ok()?;
+            if id < MAX_GROUP {
+                self.definitions.next_group = self.definitions.next_group.max(id + 1);
+            }
+            // A group that is not known here was lost with its definition, which is counted there.
+            if let Some(group) = self.groups.get_mut(&id) {
+                let state = group.state.get_mut();
+                state.sealed_until = state.sealed_until.max(sealed);
+                state.last_ts = state.last_ts.max(sealed);
             }
         }
-        (!lost).then_some(())
-    }
-
-    fn load_group(&mut self, r: &mut Reader<'_>) -> Option<()> {
-        let (id, open) = (r.varint32()?, r.u8()? == 1);
-        let last_ts = if r.u8()? == 1 { Some(r.i64()?) } else { None };
-        let key = LabelSet::from_bytes(r.bytes()?)?;
-        let n = r.count()?;
-        let mut slots = Vec::with_capacity(n);
-        for _ in 0..n {
-            slots.push(r.varint32()?.checked_sub(1).unwrap_or(LOST));
-        }
-        for (slot, s) in slots.iter_mut().enumerate() {
-            if *s != LOST && !self.index.contains(*s) {
-                *s = LOST;
-            }
-            if *s != LOST {
-                self.index.add_location(*s, (id, u32::try_from(slot).ok()?));
-            }
-        }
-        let group = self.group(id, &key);
-        let state = group.state.get_mut();
-        state.open = open;
-        state.slots = slots;
-        state.last_ts = state.last_ts.max(last_ts);
         Some(())
     }
 
@@ -275,27 +278,32 @@ impl Recovery {
             let state = group.state.get_mut();
             state.sealed = sealed.remove(&id).unwrap_or_default();
             state.sealed.sort_by_key(|(_, s)| s.meta.mint);
-            state.last_ts = state.sealed_maxt();
+            state.sealed_until = state.sealed_maxt();
+            state.last_ts = state.sealed_until;
             group
         })
     }
 
-    fn load_piece(&mut self, segment: Segment) {
-        let Some(group) = self.groups.get_mut(&segment.meta.group) else {
-            self.damaged += 1;
-            return;
-        };
-        let state = group.state.get_mut();
-        // `last_ts` is the checkpoint's own; what counts here is where the rows before end.
-        let before = state.pieces.last().map(|p| p.meta.maxt).max(state.sealed_maxt());
-        if segment.meta.maxt < self.rows_from {
-            state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
-        } else if before.is_none_or(|b| b < segment.meta.mint) {
-            state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
-            state.pieces.push(segment);
-        } else if before.is_some_and(|b| b < segment.meta.maxt) {
-            tracing::error!(group = group.id, "checkpoint: rows overlap those of a chunk file");
-            self.damaged += 1;
+    /// Gives groups the pieces that no chunk file has.
+    fn adopt_pieces(&mut self) {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.sort_by_key(|p| (p.meta.group, p.meta.mint));
+        for segment in pieces {
+            let Some(group) = self.groups.get_mut(&segment.meta.group) else {
+                // Either its definition is lost, and chunk files or the log count that too, or the group is long gone.
+                continue;
+            };
+            let state = group.state.get_mut();
+            let before = state.pieces.last().map(|p| p.meta.maxt).max(state.sealed_maxt());
+            if segment.meta.maxt < self.rows_from {
+                state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
+            } else if before.is_none_or(|b| b < segment.meta.mint) {
+                state.last_ts = state.last_ts.max(Some(segment.meta.maxt));
+                state.pieces.push(segment);
+            } else if before.is_some_and(|b| b < segment.meta.maxt) {
+                tracing::error!(group = group.id, "rows of a piece overlap others");
+                self.damaged += 1;
+            }
         }
     }
 
@@ -306,143 +314,54 @@ impl Recovery {
         Some(())
     }
 
-    /// Replays one log segment; returns its length. Ends at the first record that is not sound, and cuts the newest segment
-    /// there.
-    fn replay(&mut self, dir: &Path, number: u32, newest: bool) -> Result<u64, Error> {
-        let bytes = std::fs::read(log::segment_path(dir, number))
-            .map_err(|e| Error::io(format!("log segment {number}: read"), e))?;
-        let mut offset = log::HEADER_LEN;
-        // Each group's last row within this segment.
-        let mut last: HashMap<u32, Vec<f64>> = HashMap::new();
-        if log::header_is_sound(&bytes, number) {
-            while let Some((kind, payload, next)) = record::frame_at(&bytes, offset) {
-                self.records += 1;
-                let read = record::parse(kind, payload).and_then(|r| self.apply(r, &mut last));
-                if read.is_none() {
-                    tracing::error!(segment = number, offset, kind, "log: record cannot be applied");
-                    self.damaged += 1;
-                }
-                offset = next;
-            }
-        } else if bytes.len() > log::HEADER_LEN {
-            tracing::error!(segment = number, "log: damaged segment header");
-            self.damaged += 1;
-            offset = bytes.len();
-        }
-        let rest = bytes.len().saturating_sub(offset) as u64;
-        if rest == 0 {
-            return Ok(bytes.len() as u64);
-        }
-        // A write that a crash cut short can only be the last of the newest segment.
-        let torn = newest && record::hop(&bytes, offset).is_none();
-        if torn {
-            tracing::warn!(segment = number, offset, bytes = rest, "log: torn end cut off");
-            self.torn_bytes += rest;
-        } else {
-            tracing::error!(
-                segment = number,
-                offset,
-                bytes = rest,
-                "log: damaged record, the segment's rest is lost"
-            );
-            self.damaged += 1;
-        }
-        if newest {
-            log::cut(dir, number, offset as u64)
-                .map_err(|e| Error::io(format!("log segment {number}: cut"), e))?;
-            return Ok(offset as u64);
-        }
-        Ok(bytes.len() as u64)
-    }
-
-    fn apply(&mut self, record: Record<'_>, last: &mut HashMap<u32, Vec<f64>>) -> Option<()> {
-        match record {
-            Record::Series(series) => {
-                for (id, labels) in series {
-                    if id > MAX_SERIES {
-                        return None;
-                    }
-                    self.index.insert(id, &labels).ok()?;
-                    self.definitions.next_series = self.definitions.next_series.max(id + 1);
-                }
-            }
-            Record::Open(id, key) => self.group(id, &key).state.get_mut().open = true,
-            Record::Close(id) => self.groups.get_mut(&id)?.state.get_mut().open = false,
-            Record::Slots { group: id, first, series } => {
-                let group = self.groups.get_mut(&id)?;
-                let slots = &mut group.state.get_mut().slots;
-                let first = first as usize;
-                if first > slots.len() + (1 << 24) {
-                    return None;
-                }
-                // Slots that a damaged record would have given.
-                if slots.len() < first + series.len() {
-                    slots.resize(first + series.len(), LOST);
-                }
-                for (i, &s) in series.iter().enumerate() {
-                    if self.index.contains(s) {
-                        slots[first + i] = s;
-                        self.index.add_location(s, (id, u32::try_from(first + i).ok()?));
-                    }
-                }
-            }
-            Record::Row { group: id, ts, full, mut row } => {
-                let last = if full {
-                    let last = last.entry(id).or_default();
-                    last.clear();
-                    last
-                } else {
-                    last.get_mut(&id)?
-                };
-                crate::row::decode(&mut row, last, MAX_WIDTH)?;
-                let raw_rows = self.raw_rows;
-                let state = self.groups.get_mut(&id)?.state.get_mut();
-                if ts < self.rows_from {
-                    state.last_ts = state.last_ts.max(Some(ts));
-                } else if state.last_ts.is_none_or(|l| l < ts) {
-                    let known = last.len().min(state.slots.len());
-                    state.push(id, ts, &last[..known], raw_rows);
-                }
-            }
-            Record::Delete(range, series) => {
-                series.into_iter().for_each(|s| self.deleted.entry(s).or_default().push(range));
-            }
-            Record::Points(mut r) => self.loose.replay_points(&mut r)?,
-            Record::Histograms(mut r) => self.loose.replay_histograms(&mut r)?,
-            Record::Exemplars(mut r) => self.exemplars.load(&mut r)?,
-        }
-        Some(())
-    }
-
-    /// Drops what nothing names, and counts it.
+    /// Drops what nothing names, and counts it; says where each series is.
     fn settle(&mut self) {
         if !self.sealed.is_empty() {
             tracing::error!(groups = self.sealed.len(), "chunk files hold groups that nothing defines");
             self.damaged += self.sealed.len() as u64;
+            // Their numbers are not given again.
+            for &id in self.sealed.keys().filter(|id| **id < MAX_GROUP) {
+                self.definitions.next_group = self.definitions.next_group.max(id + 1);
+            }
+        }
+        let mut groups: Vec<&mut Group> = self.groups.values_mut().collect();
+        groups.sort_unstable_by_key(|g| g.id);
+        for group in groups {
+            let id = group.id;
+            let state = group.state.get_mut();
+            // No process has a group open that was opened by the one before.
+            state.open = false;
+            state.dead_slots = if state.raw.is_empty() { 0 } else { state.count_dead() };
+            state.last = vec![];
+            state.log_segment = 0;
+            state.last_ts = state.last_ts.max(self.newest.get(&id).copied());
+            for (slot, s) in (0..).zip(&mut state.slots) {
+                while let Some(&newer) = self.renamed.get(s) {
+                    *s = newer;
+                }
+                if !self.index.contains(*s) {
+                    *s = LOST;
+                    continue;
+                }
+                self.index.add_location(*s, (id, slot));
+            }
         }
         let index = &self.index;
         self.deleted.retain(|&s, _| index.contains(s));
+        for ranges in self.deleted.values_mut() {
+            // The checkpoint and the log after it may both tell of one.
+            ranges.sort_unstable_by_key(|r| (r.mint, r.maxt));
+            ranges.dedup();
+        }
         let lost = self.loose.settle(|s| index.contains(s), |s| index.locations(s).next().is_some());
         self.exemplars.retain(|s| index.contains(s));
         if lost > 0 {
             tracing::error!(series = lost, "samples of series that nothing defines");
             self.damaged += lost;
         }
-        // No process has a group open that was opened by the one before.
-        for group in self.groups.values_mut() {
-            let state = group.state.get_mut();
-            state.open = false;
-            state.last = vec![];
-            state.log_segment = 0;
-        }
         self.definitions.next_series = self.definitions.next_series.max(self.index.next_series());
     }
 }
-
-/// More series than this is damage that a checksum missed.
-const MAX_SERIES: u32 = 1 << 30;
-/// More values in a row than this likewise.
-const MAX_WIDTH: usize = 1 << 26;
 
 impl Store {
     /// Counts damage met while reading.

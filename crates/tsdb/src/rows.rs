@@ -10,8 +10,9 @@ use storage::{Error, ErrorKind, GroupId, RowAppender, Slot};
 
 use crate::Store;
 use crate::group::Group;
+use crate::index::MAX_GROUP;
 use crate::record;
-use crate::store::{count, put_series_records};
+use crate::store::{Definitions, count, put_series_records};
 
 thread_local! {
     static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -28,8 +29,10 @@ impl RowAppender for Store {
             Some(group) if group.state.read().open => {
                 return Err(Error::new(ErrorKind::AlreadyOpen, format!("group {key} is open already")));
             }
+            // Its slots would cost as much as those in use. What rows it has stay under its id.
+            Some(group) if is_mostly_dead(&group) => new_group(&definitions, key)?,
             Some(group) => group,
-            None => Arc::new(Group::new(definitions.next_group, key.clone())),
+            None => new_group(&definitions, key)?,
         };
         let mut frames = vec![];
         record::put_open(&mut frames, group.id, key);
@@ -140,9 +143,11 @@ impl RowAppender for Store {
                 log.write(frames).map(|()| segment)
             });
             state.log_segment = written.inspect_err(|_| count(&self.counters.write_failures, 1))?;
+            state.row_bytes = u32::try_from(frames.len()).unwrap_or(u32::MAX);
             Ok(())
         })?;
-        state.push(group.id, ts, row, self.options.raw_rows);
+        let segment = state.log_segment;
+        state.push(group.id, ts, row, segment, self.options.raw_rows);
         self.note_newest(ts);
         drop(state);
         count(&self.counters.samples, row.len() as u64);
@@ -157,6 +162,7 @@ impl RowAppender for Store {
             return;
         }
         state.open = false;
+        state.dead_slots = state.count_dead();
         state.compress(group.id);
         state.last = vec![];
         // The next row, if ever, has to be written against nothing.
@@ -168,4 +174,21 @@ impl RowAppender for Store {
             tracing::warn!(group = %group.key, error = %e, "the end of a group is not in the log");
         }
     }
+}
+
+/// Fewer dead slots than this are not worth a new group.
+const MIN_DEAD: usize = 256;
+
+/// Whether more than a quarter of a closed group's slots had no sample in its last row.
+fn is_mostly_dead(group: &Group) -> bool {
+    let state = group.state.read();
+    state.dead_slots >= MIN_DEAD && state.dead_slots * 4 > state.slots.len()
+}
+
+fn new_group(definitions: &Definitions, key: &LabelSet) -> Result<Arc<Group>, Error> {
+    let id = definitions.next_group;
+    if id >= MAX_GROUP {
+        return Err(Error::new(ErrorKind::Unsupported, "the store is full: 2^32 groups"));
+    }
+    Ok(Arc::new(Group::new(id, key.clone())))
 }

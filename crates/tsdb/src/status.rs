@@ -58,7 +58,7 @@ impl StoreStatus for Store {
             series_created: c.series_created.load(Ordering::Relaxed),
             out_of_order: c.out_of_order.load(Ordering::Relaxed),
             log_bytes: self.log.lock().len_bytes(),
-            chunk_bytes: self.chunks.lock().totals().1,
+            chunk_bytes: self.chunks.lock().totals().1 + self.pieces.lock().totals().1,
             corruptions: c.corruptions.load(Ordering::Relaxed),
         }
     }

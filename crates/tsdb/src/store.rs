@@ -2,7 +2,8 @@
 //!
 //! A lock is taken only while holding locks named before it here: `compaction`, `maintenance`, `definitions`, then one of `groups` (never
 //! held while another lock is taken, but for `definitions`' holders), one group's `state` or `loose`, then one of `log`,
-//! `exemplars`, `index`, `chunks`. Who defines series or opens and closes groups holds `definitions` from the log's write to the last
+//! `exemplars`, `index`, `chunks`, `pieces`, `definitions_file`
+//! (which takes `index` and groups' states while it is held: only maintenance takes it). Who defines series or opens and closes groups holds `definitions` from the log's write to the last
 //! change in memory; who writes rows holds the group's state likewise, who writes samples holds `loose`. So a checkpoint that
 //! has begun a new log segment under `definitions` and then visits each group finds all that the segments before it say.
 
@@ -48,6 +49,10 @@ pub struct Store {
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
     pub(crate) chunks: Mutex<ChunkFiles>,
+    /// Files of pieces that are not sealed yet; as `chunks`.
+    pub(crate) pieces: Mutex<ChunkFiles>,
+    /// Written by who holds `maintenance`.
+    pub(crate) definitions_file: Mutex<crate::definitions::Definitions>,
     pub(crate) counters: Counters,
     pub(crate) blocks: Blocks,
     pub(crate) state: Current,
@@ -71,7 +76,18 @@ pub(crate) struct Definitions {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     pub(crate) by_id: HashMap<u32, Arc<Group>>,
+    /// The newest group of each key.
     pub(crate) by_key: HashMap<LabelSet, u32>,
+}
+
+impl Groups {
+    /// Forgets a group; a newer one with its key stays.
+    pub(crate) fn remove(&mut self, group: &Group) {
+        self.by_id.remove(&group.id);
+        if self.by_key.get(&group.key) == Some(&group.id) {
+            self.by_key.remove(&group.key);
+        }
+    }
 }
 
 /// Counters; all relaxed, they order nothing.
@@ -83,6 +99,7 @@ pub(crate) struct Counters {
     pub(crate) corruptions: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) definitions_bytes: AtomicU64,
     pub(crate) write_failures: AtomicU64,
     pub(crate) fsync_failures: AtomicU64,
     pub(crate) torn_bytes: AtomicU64,
@@ -110,6 +127,12 @@ pub struct Stats {
     pub chunk_files: u64,
     /// Bytes of the newest checkpoint written since start.
     pub checkpoint_bytes: u64,
+    /// Bytes of the definitions file as of that checkpoint.
+    pub definitions_bytes: u64,
+    /// Files of pieces that wait to be sealed, and their bytes.
+    pub piece_files: u64,
+    /// See there.
+    pub piece_bytes: u64,
     /// Checkpoints written since start.
     pub checkpoints: u64,
     /// Log segments on disk.
@@ -176,10 +199,15 @@ impl Store {
         let c = &self.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let groups: Vec<_> = self.groups.read().by_id.values().cloned().collect();
+        let (piece_files, piece_bytes) = self.pieces.lock().totals();
+        let piece_files = piece_files as u64;
         Stats {
             open_groups: groups.iter().filter(|g| g.state.read().open).count() as u64,
             chunk_files: self.chunks.lock().totals().0 as u64,
             checkpoint_bytes: get(&c.checkpoint_bytes),
+            definitions_bytes: get(&c.definitions_bytes),
+            piece_files,
+            piece_bytes,
             checkpoints: get(&c.checkpoints),
             log_segments: self.log.lock().segments() as u64,
             log_write_failures: get(&c.write_failures),

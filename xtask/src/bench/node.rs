@@ -85,6 +85,13 @@ struct Replay {
     minutes: f64,
 }
 
+/// A series and its samples that are in no request yet.
+struct Pending {
+    /// As fields of the message.
+    labels: Vec<u8>,
+    points: Vec<(i64, f64)>,
+}
+
 /// The captured scrapes, `<unix ms>.txt.gz` or `.txt`, by time.
 fn captured(directory: &Path) -> anyhow::Result<Vec<(i64, PathBuf)>> {
     let mut scrapes = vec![];
@@ -116,8 +123,7 @@ fn make(directory: &Path, path: &Path) -> anyhow::Result<Replay> {
     let scrapes = captured(directory)?;
     let mut builder = Builder::create(path, 1)?;
     let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
-    // By series: its labels as fields, and the samples not yet in a request.
-    let mut series: Vec<(Vec<u8>, Vec<(i64, f64)>)> = vec![];
+    let mut series: Vec<Pending> = vec![];
     let (mut scratch, mut request) = (vec![], vec![]);
     let (mut taken, mut torn) = (0, 0);
     for (slice, portion) in scrapes.chunks(SCRAPES_PER_REQUEST).enumerate() {
@@ -134,10 +140,10 @@ fn make(directory: &Path, path: &Path) -> anyhow::Result<Replay> {
         for some in series.chunks_mut(SERIES_PER_REQUEST) {
             request.clear();
             let mut samples = 0;
-            for (labels, points) in some.iter_mut().filter(|(_, points)| !points.is_empty()) {
-                proto::put_series(labels, points, &mut scratch, &mut request);
-                samples += points.len() as u64;
-                points.clear();
+            for one in some.iter_mut().filter(|one| !one.points.is_empty()) {
+                proto::put_series(&one.labels, &one.points, &mut scratch, &mut request);
+                samples += one.points.len() as u64;
+                one.points.clear();
             }
             if samples > 0 {
                 builder.push(0, slice, &request, samples)?;
@@ -154,7 +160,7 @@ fn read(
     body: &[u8],
     ts: i64,
     numbers: &mut HashMap<LabelSet, usize>,
-    series: &mut Vec<(Vec<u8>, Vec<(i64, f64)>)>,
+    series: &mut Vec<Pending>,
 ) -> anyhow::Result<()> {
     let mut parser = Parser::new(Format::Text, body);
     let mut found = vec![];
@@ -171,10 +177,10 @@ fn read(
         let number = *numbers.entry(labels.clone()).or_insert_with(|| {
             let mut fields = vec![];
             proto::put_labels(labels.iter(), &mut fields);
-            series.push((fields, vec![]));
+            series.push(Pending { labels: fields, points: vec![] });
             series.len() - 1
         });
-        series[number].1.push((ts, value));
+        series[number].points.push((ts, value));
     }
     Ok(())
 }

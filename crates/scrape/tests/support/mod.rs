@@ -41,25 +41,24 @@ struct Group {
 impl Memory {
     /// The rows so far, label sets as text, staleness markers as `stale`.
     pub fn rows(&self) -> Vec<(TimestampMs, BTreeMap<String, String>)> {
-        let text = |v: f64| if is_stale(v) { "stale".to_owned() } else { model::float::format_api(v) };
-        let inner = self.inner.lock();
-        inner
-            .rows
-            .iter()
-            .map(|(ts, row)| (*ts, row.iter().map(|(l, v)| (l.to_string(), text(*v))).collect()))
-            .collect()
+        self.inner.lock().rows.iter().map(as_text).collect()
+    }
+
+    /// The last of them.
+    fn last_row(&self) -> BTreeMap<String, String> {
+        self.inner.lock().rows.last().map(as_text).expect("a row").1
     }
 
     /// The last row without the report series.
     pub fn last(&self) -> BTreeMap<String, String> {
-        let (_, mut row) = self.rows().pop().expect("a row");
+        let mut row = self.last_row();
         row.retain(|l, _| !l.contains("__name__=\"scrape_") && !l.contains("__name__=\"up\""));
         row
     }
 
     /// A report series of the last row.
     pub fn report(&self, name: &str) -> String {
-        let (_, row) = self.rows().pop().expect("a row");
+        let row = self.last_row();
         let hit = row.iter().find(|(l, _)| l.contains(&format!("__name__=\"{name}\"")));
         hit.map_or(String::new(), |(_, v)| v.clone())
     }
@@ -89,6 +88,11 @@ impl Memory {
     pub fn fail_with(&self, kind: Option<ErrorKind>) {
         self.inner.lock().fail = kind;
     }
+}
+
+fn as_text((ts, row): &(TimestampMs, Vec<(LabelSet, f64)>)) -> (TimestampMs, BTreeMap<String, String>) {
+    let text = |v: f64| if is_stale(v) { "stale".to_owned() } else { model::float::format_api(v) };
+    (*ts, row.iter().map(|(l, v)| (l.to_string(), text(*v))).collect())
 }
 
 impl RowAppender for Memory {

@@ -71,14 +71,14 @@ impl Store {
 /// the series without labels.
 fn first_pairs(index: &Index) -> Vec<Option<u32>> {
     let firsts: HashSet<Option<u32>> =
-        index.live().iter().map(|s| index.pair_ids(s).first().copied()).collect();
+        index.live().iter().map(|s| index.pair_ids(s).next()).collect();
     let mut firsts: Vec<Option<u32>> = firsts.into_iter().collect();
     firsts.sort_unstable_by_key(|id| id.map(|id| index.pairs.get(id)));
     firsts
 }
 
 fn in_label_order(index: &Index, bucket: Option<u32>) -> Vec<u32> {
-    let first = |s: &u32| index.pair_ids(*s).first().copied() == bucket;
+    let first = |s: &u32| index.pair_ids(*s).next() == bucket;
     let mut of_pair = RoaringBitmap::new();
     let all = match bucket {
         Some(pair) => {
@@ -95,6 +95,6 @@ fn in_label_order(index: &Index, bucket: Option<u32>) -> Vec<u32> {
 /// The order of the label sets, by their pairs: equal numbers are equal pairs.
 fn by_labels(index: &Index, a: u32, b: u32) -> Ordering {
     let (a, b) = (index.pair_ids(a), index.pair_ids(b));
-    let differ = a.iter().zip(b).find(|(a, b)| a != b);
-    differ.map_or_else(|| a.len().cmp(&b.len()), |(&a, &b)| index.pairs.get(a).cmp(&index.pairs.get(b)))
+    let differ = a.clone().zip(b.clone()).find(|(a, b)| a != b);
+    differ.map_or_else(|| a.len().cmp(&b.len()), |(a, b)| index.pairs.get(a).cmp(&index.pairs.get(b)))
 }

@@ -31,6 +31,9 @@ struct RowAt {
     payload: Range<usize>,
 }
 
+/// A thread's part: bytes of rows, and the groups with them.
+type Share<'a> = (usize, Vec<(&'a mut Group, Vec<RowAt>)>);
+
 struct Mapped {
     number: u32,
     /// `None` when the file is empty.
@@ -209,8 +212,7 @@ impl Recovery {
 
     fn replay_rows(&mut self, segments: &[Mapped], mut rows: HashMap<u32, Vec<RowAt>>, raw_rows: usize) {
         let rows_from = self.rows_from;
-        let mut shares: Vec<(usize, Vec<(&mut Group, Vec<RowAt>)>)> =
-            (0..THREADS).map(|_| (0, vec![])).collect();
+        let mut shares: Vec<Share<'_>> = (0..THREADS).map(|_| (0, vec![])).collect();
         for (id, group) in &mut self.groups {
             if let Some(rows) = rows.remove(id) {
                 let bytes: usize = rows.iter().map(|r| r.payload.len()).sum();

@@ -131,7 +131,8 @@ impl Checkpoint {
     pub(crate) fn frames(&self) -> (Vec<(u8, std::ops::Range<usize>)>, u64) {
         let found = record::frames(&self.map, HEADER_LEN, &format!("checkpoint {}", self.log_number));
         let mut damaged = found.damaged;
-        let whole = found.end == self.map.len() && found.frames.last().is_some_and(|f| f.0 == record::kind::END);
+        let whole =
+            found.end == self.map.len() && found.frames.last().is_some_and(|f| f.0 == record::kind::END);
         if !whole {
             damaged += 1;
             tracing::error!(checkpoint = self.log_number, offset = found.end, "checkpoint: cut short");

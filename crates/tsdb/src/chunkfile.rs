@@ -343,7 +343,12 @@ fn open_file(dir: &Path, number: u32) -> Result<Opened, Error> {
     let failed = |e| Error::io(format!("chunk file {number}: open"), e);
     let file = std::fs::File::open(path(dir, number)).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
-    let mut opened = Opened { info: FileInfo { number, len, maxt: i64::MIN }, items: vec![], map: Weak::new(), damaged: 0 };
+    let mut opened = Opened {
+        info: FileInfo { number, len, maxt: i64::MIN },
+        items: vec![],
+        map: Weak::new(),
+        damaged: 0,
+    };
     let size = usize::try_from(len).unwrap_or(usize::MAX);
     if size < HEADER_LEN {
         opened.damaged = 1;

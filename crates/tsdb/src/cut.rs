@@ -197,7 +197,9 @@ impl Store {
                 let Item::Group(mapped) = item else { continue };
                 let mut state = group.state.write();
                 // Only maintenance takes pieces away; who does finds it gone, and this copy is dropped.
-                if let Some(at) = state.pieces.iter_mut().find(|p| p.meta == piece.meta && mapped.meta == p.meta) {
+                if let Some(at) =
+                    state.pieces.iter_mut().find(|p| p.meta == piece.meta && mapped.meta == p.meta)
+                {
                     *at = mapped;
                 }
             }

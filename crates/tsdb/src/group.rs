@@ -220,11 +220,7 @@ pub(crate) fn joinable(pieces: &[Segment], seal_samples: usize, more: bool) -> O
 }
 
 /// Joins pieces of a group ([`joinable`] says which) into one segment. Cells of damaged pieces (memory gone bad) stay absent and are counted in `damaged`.
-pub(crate) fn join(
-    id: u32,
-    pieces: &[Segment],
-    damaged: &mut u64,
-) -> (Vec<u8>, crate::segment::Meta) {
+pub(crate) fn join(id: u32, pieces: &[Segment], damaged: &mut u64) -> (Vec<u8>, crate::segment::Meta) {
     let (take, rows) = (pieces.len(), pieces.iter().map(|p| p.meta.rows as usize).sum());
     let mut reader = ColumnReader::default();
     let mut ts = Vec::with_capacity(rows);

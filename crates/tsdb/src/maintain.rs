@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering;
 use model::TimestampMs;
 use storage::{Error, ErrorKind};
 
+use crate::Store;
 use crate::chunkfile::{Batch, Item};
 use crate::cut::Cut;
 use crate::group::{Group, join, joinable};
 use crate::store::count;
-use crate::Store;
 
 /// Samples after which maintenance is due.
 const SAMPLES_PER_MAINTENANCE: u64 = 4_000_000;

@@ -18,8 +18,8 @@ use storage::{Error, TimeRange};
 use crate::block::Blocks;
 use crate::bytes::Reader;
 use crate::checkpoint::{self, Checkpoint};
-use crate::definitions;
 use crate::chunkfile::{ChunkFiles, Item};
+use crate::definitions;
 use crate::dir::Dir;
 use crate::disk::Faults;
 use crate::exemplars::Exemplars;
@@ -230,8 +230,9 @@ impl Recovery {
                 kind::GROUPS => self.load_groups(&mut r),
                 kind::LOOSE => self.loose.load(&mut r),
                 kind::KEPT_EXEMPLARS => self.exemplars.load(&mut r),
-                kind::DELETE => record::parse(*kind, &checkpoint.map[range.clone()])
-                    .and_then(|r| self.apply(r)),
+                kind::DELETE => {
+                    record::parse(*kind, &checkpoint.map[range.clone()]).and_then(|r| self.apply(r))
+                }
                 kind::END => self.load_end(&mut r),
                 kind::STATE => Some(()),
                 _ => None,

@@ -110,7 +110,11 @@ fn load_file(
         names: u32::try_from(part.names.len()).unwrap_or(u32::MAX),
         pairs: u32::try_from(part.pairs.len()).unwrap_or(u32::MAX),
         series: part.end,
-        groups: part.groups.iter().map(|(id, g)| (*id, u32::try_from(g.slots.len()).unwrap_or(LOST))).collect(),
+        groups: part
+            .groups
+            .iter()
+            .map(|(id, g)| (*id, u32::try_from(g.slots.len()).unwrap_or(LOST)))
+            .collect(),
         sets: part.count,
         garbage: part.garbage,
     };
@@ -280,7 +284,9 @@ impl Part<'_> {
             let shared: &Index = index;
             let (pairs, bytes, ranks) = (&self.pairs[..], self.bytes, &ranks[..]);
             let work = |mut jobs: Vec<Job<'_>>| {
-                jobs.iter_mut().filter_map(|job| job.decode(bytes, pairs, shared, ranks).is_none().then_some(())).count()
+                jobs.iter_mut()
+                    .filter_map(|job| job.decode(bytes, pairs, shared, ranks).is_none().then_some(()))
+                    .count()
             };
             let mut jobs = jobs(&self.sets, &mut all);
             let other = jobs.split_off(jobs.len() / 2);

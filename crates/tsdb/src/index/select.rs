@@ -19,7 +19,8 @@ impl Index {
         for m in matchers {
             match m.accepted_values() {
                 Some(values) if !m.matches_empty() => {
-                    let list: Vec<&Postings> = values.iter().filter_map(|v| self.of_pair(&m.name, v)).collect();
+                    let list: Vec<&Postings> =
+                        values.iter().filter_map(|v| self.of_pair(&m.name, v)).collect();
                     lists.push((list.iter().map(|p| p.len()).sum(), list));
                 }
                 _ => rest.push(m),

@@ -70,8 +70,7 @@ impl Store {
 /// The first pair of each series, in order; series are read bucket by bucket so that the index is never held for long. `None` is
 /// the series without labels.
 fn first_pairs(index: &Index) -> Vec<Option<u32>> {
-    let firsts: HashSet<Option<u32>> =
-        index.live().iter().map(|s| index.pair_ids(s).next()).collect();
+    let firsts: HashSet<Option<u32>> = index.live().iter().map(|s| index.pair_ids(s).next()).collect();
     let mut firsts: Vec<Option<u32>> = firsts.into_iter().collect();
     firsts.sort_unstable_by_key(|id| id.map(|id| index.pairs.get(id)));
     firsts

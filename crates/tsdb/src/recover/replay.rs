@@ -31,6 +31,9 @@ struct RowAt {
     payload: Range<usize>,
 }
 
+/// A thread's part: bytes of rows, and the groups with them.
+type Share<'a> = (usize, Vec<(&'a mut Group, Vec<RowAt>)>);
+
 struct Mapped {
     number: u32,
     /// `None` when the file is empty.
@@ -76,7 +79,10 @@ impl Recovery {
         for i in 0..segments.len() {
             let newest = i + 1 == segments.len();
             let (end, torn) = self.scan(i, &segments[i], newest, &mut rows);
-            lengths.push((segments[i].number, if torn || newest { end as u64 } else { segments[i].bytes().len() as u64 }));
+            lengths.push((
+                segments[i].number,
+                if torn || newest { end as u64 } else { segments[i].bytes().len() as u64 },
+            ));
         }
         self.replay_rows(&segments, rows, raw_rows);
         // Nothing may read a map of what is cut off.
@@ -112,7 +118,8 @@ impl Recovery {
                             .push(RowAt { segment: index, payload: next - payload.len()..next });
                     })
                 } else if matches!(kind, kind::POINTS | kind::HISTOGRAMS | kind::EXEMPLARS)
-                    && (number, offset as u64) < self.samples_from {
+                    && (number, offset as u64) < self.samples_from
+                {
                     Some(())
                 } else {
                     record::parse(kind, payload).and_then(|r| self.apply(r))
@@ -205,7 +212,7 @@ impl Recovery {
 
     fn replay_rows(&mut self, segments: &[Mapped], mut rows: HashMap<u32, Vec<RowAt>>, raw_rows: usize) {
         let rows_from = self.rows_from;
-        let mut shares: Vec<(usize, Vec<(&mut Group, Vec<RowAt>)>)> = (0..THREADS).map(|_| (0, vec![])).collect();
+        let mut shares: Vec<Share<'_>> = (0..THREADS).map(|_| (0, vec![])).collect();
         for (id, group) in &mut self.groups {
             if let Some(rows) = rows.remove(id) {
                 let bytes: usize = rows.iter().map(|r| r.payload.len()).sum();
@@ -220,7 +227,10 @@ impl Recovery {
             self.damaged += lost;
         }
         let work = |share: Vec<(&mut Group, Vec<RowAt>)>| -> u64 {
-            share.into_iter().map(|(group, rows)| replay_group(group, &rows, segments, raw_rows, rows_from)).sum()
+            share
+                .into_iter()
+                .map(|(group, rows)| replay_group(group, &rows, segments, raw_rows, rows_from))
+                .sum()
         };
         let mut shares = shares.into_iter().map(|s| s.1);
         let own = shares.next().unwrap_or_default();
@@ -229,13 +239,21 @@ impl Recovery {
                 shares.filter(|s| !s.is_empty()).map(|share| scope.spawn(|| work(share))).collect();
             let others = others.into_iter();
             work(own)
-                + others.map(|o| o.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).sum::<u64>()
+                + others
+                    .map(|o| o.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .sum::<u64>()
         });
     }
 }
 
 /// Replays the rows of one group; returns how many could not be.
-fn replay_group(group: &mut Group, rows: &[RowAt], segments: &[Mapped], raw_rows: usize, rows_from: i64) -> u64 {
+fn replay_group(
+    group: &mut Group,
+    rows: &[RowAt],
+    segments: &[Mapped],
+    raw_rows: usize,
+    rows_from: i64,
+) -> u64 {
     let id = group.id;
     let state = group.state.get_mut();
     // The last row within the segment, which the next is written against.

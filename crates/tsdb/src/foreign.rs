@@ -150,6 +150,7 @@ fn newest_segment(wal: &Path) -> Option<(u64, u64)> {
     std::fs::read_dir(wal).ok()?.filter_map(|e| number(e.ok()?)).max()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn error(e: interchange::Error) -> Error {
     Error::new(ErrorKind::Corrupt, e.to_string())
 }

@@ -35,10 +35,7 @@ impl Default for ReadState {
 
 impl ReadState {
     pub(crate) fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &Arc<Block>> {
-        self.blocks.iter().filter(move |b| {
-            let meta = b.meta();
-            range.overlaps(&TimeRange { mint: meta.mint, maxt: meta.maxt })
-        })
+        self.blocks.iter().filter(move |b| range.overlaps(&b.range()))
     }
 
     pub(crate) fn foreign(&self, range: TimeRange) -> impl Iterator<Item = &Arc<interchange::Block>> {
@@ -73,6 +70,7 @@ impl Current {
 }
 
 /// Waits until no reader has the state any more. Queries end by their deadline, so this does.
+#[expect(clippy::needless_pass_by_value, reason = "the last but the readers' is waited for and dropped here")]
 pub(crate) fn wait_for_readers(state: Arc<ReadState>) {
     let mut pause = Duration::from_micros(50);
     while Arc::strong_count(&state) > 1 {

@@ -217,7 +217,8 @@ fn append_points(store: &Store, expect: &mut Expect, batch: &[Points], fail: boo
         let start: usize = batch[..i].iter().map(|b| b.1.len()).sum();
         &flat[start..start + batch[i].1.len()]
     };
-    let owned: Vec<(Vec<(i64, f64)>, Vec<(i64, Histogram)>)> = (0..batch.len())
+    type Owned = (Vec<(i64, f64)>, Vec<(i64, Histogram)>);
+    let owned: Vec<Owned> = (0..batch.len())
         .map(|i| {
             let floats = of(i).iter().filter_map(|p| match p.2 {
                 Value::Float(v) => Some((p.1, v)),

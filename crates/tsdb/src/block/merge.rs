@@ -1,6 +1,6 @@
 //! One block from several, in one pass in label order, a series at a time.
 //!
-//! The chunks of a series come ordered by time. Where one stands alone and nothing of it is deleted, its bytes are copied; where
+//! The chunks of a series come ordered by time. Where one stands alone and nothing of it is deleted, its bytes are copied (those from the head encoded once more); where
 //! several overlap, or a part is deleted, they are decoded, merged and encoded again; and where a chunk is small and the next one
 //! belongs to the same slot (see `cut`), they are joined.
 
@@ -14,7 +14,7 @@ use super::recent::Recent;
 use super::timestamps::Span;
 use super::{About, Block, BlockWriter, ChunkRef, LabelReader, cut};
 use crate::codec::histogram::HistogramCodec;
-use crate::codec::{Decoder, Effort, IntDecoder};
+use crate::codec::{Decoder, Effort, Encoder, IntDecoder};
 use crate::disk::Faults;
 use crate::segment::Damaged;
 
@@ -44,6 +44,9 @@ pub(crate) fn merge(
         decoder: Decoder::default(),
         codec: HistogramCodec::default(),
         vectors: Recent::new(REMEMBERED),
+        encoder: (effort == Effort::Cold).then(|| Encoder::with_effort(effort)),
+        values: vec![],
+        bytes: vec![],
     };
     let mut cursors = vec![];
     for (i, block) in inputs.iter().enumerate() {
@@ -140,6 +143,10 @@ struct Merger<'a> {
     codec: HistogramCodec,
     /// Ids in the new block of vectors by input and id.
     vectors: Recent,
+    /// Encodes once more what comes from the head's blocks, where it is worth the effort.
+    encoder: Option<Encoder>,
+    values: Vec<f64>,
+    bytes: Vec<u8>,
 }
 
 impl Merger<'_> {
@@ -219,7 +226,7 @@ impl Merger<'_> {
             .map_err(|d| self.damaged(input, d))
     }
 
-    /// Copies a chunk as it is.
+    /// Copies a chunk as it is, or smaller: a chunk from the head was encoded in haste.
     fn copy(&mut self, input: usize, chunk: &ChunkRef) -> Result<(), Error> {
         let block = &self.inputs[input];
         let key = (input as u128) << 32 | u128::from(chunk.ts);
@@ -233,7 +240,18 @@ impl Merger<'_> {
                 id
             }
         };
-        let bytes = block.chunk_bytes(chunk).map_err(|d| self.damaged(input, d))?;
+        let mut bytes = block.chunk_bytes(chunk).map_err(|d| self.damaged(input, d))?;
+        if let Some(encoder) = self.encoder.as_mut().filter(|_| block.meta().level <= 1 && !chunk.histogram) {
+            self.values.clear();
+            self.values.resize(chunk.rows as usize, 0.0);
+            let read = block.values(chunk, &mut self.decoder, &mut self.values);
+            self.bytes.clear();
+            encoder.encode(&self.values, &mut self.bytes);
+            read.map_err(|d| self.damaged(input, d))?;
+            if self.bytes.len() < bytes.len() {
+                bytes = &self.bytes;
+            }
+        }
         let ChunkRef { rows, mint, maxt, histogram, .. } = *chunk;
         self.writer.chunk(Span { ts: id, mint, maxt, rows, histogram }, bytes)
     }

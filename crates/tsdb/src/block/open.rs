@@ -68,6 +68,7 @@ impl Block {
     ///
     /// # Errors
     /// When a file is missing, cut short, of another block or version, or damaged where everything depends on it.
+    #[cfg(test)]
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         Self::open_with(dir, &Faults::default())
     }

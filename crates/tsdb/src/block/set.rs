@@ -68,6 +68,7 @@ impl Blocks {
     }
 
     /// The blocks that have a part in `range`, by (oldest sample, newest sample, name).
+    #[cfg(test)]
     pub(crate) fn overlapping(&self, range: TimeRange) -> Vec<Arc<Block>> {
         self.blocks.read().iter().filter(|b| b.range().overlaps(&range)).cloned().collect()
     }

@@ -28,6 +28,7 @@ fn sets_are_found_returned_and_forgotten() {
     for (i, set) in (0..).zip(&sets) {
         assert_eq!(index.find(set), Some(i));
         assert_eq!(&index.labels(i), set);
+        assert_eq!(index.key(i), crate::block::series_key(set));
     }
     index.remove(7);
     assert_eq!(index.find(&sets[7]), None);

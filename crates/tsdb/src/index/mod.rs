@@ -210,7 +210,6 @@ impl Index {
     }
 
     /// The 128-bit xxh3 of the packed label set, by which head and blocks know a series.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the read path over head and blocks"))]
     pub(crate) fn key(&self, series: u32) -> u128 {
         model::with_packed(self.label_pairs(series), xxhash_rust::xxh3::xxh3_128)
     }

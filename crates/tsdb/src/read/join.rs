@@ -123,8 +123,8 @@ impl Store {
                 let keys = {
                     let index = self.index.read();
                     // A series that is being removed has no sample that the state's blocks lack.
-                    let labels = |s| index.contains(s).then(|| series_key(&index.labels(s)));
-                    head.iter().map(|h| labels(h.2)).collect::<Vec<_>>()
+                    let key = |s| index.contains(s).then(|| index.key(s));
+                    head.iter().map(|h| key(h.2)).collect::<Vec<_>>()
                 };
                 let mut found: Vec<(u128, u32, u32)> = vec![];
                 for (rank, key) in (0..).zip(keys) {

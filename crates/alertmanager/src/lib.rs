@@ -2,7 +2,7 @@
 //!
 //! [`config`] reads `alertmanager.yml`. The heart is `dispatch`: deterministic, with the time as a parameter, over the
 //! routing tree ([`routing`]), inhibition, silences, time intervals and the notification log. `state` keeps alerts,
-//! silences and that log in one crash-safe file (`docs/format-alertmanager.md`). [`Service`] adds the clock and the
+//! silences and that log in one crash-safe file (`docs/format/alertmanager.md`). [`Service`] adds the clock and the
 //! sending (`notify`: webhook, e-mail, Slack); [`api::router`] is the HTTP side. There is no clustering here.
 
 mod alert;

@@ -1,6 +1,6 @@
 //! What must survive a crash, in one file: silences, the notification log, alerts.
 //!
-//! Layout (`docs/format-alertmanager.md`): an 8-byte head, then records `len crc kind payload`. Changes are appended;
+//! Layout (`docs/format/alertmanager.md`): an 8-byte head, then records `len crc kind payload`. Changes are appended;
 //! when the file has grown to several times what is alive, it is written anew beside the old one and renamed over it.
 //! A record that was written in part (a crash) ends the file: it is cut off there, and what was cut is kept aside.
 

@@ -7,7 +7,7 @@
 //! Samples with their own timestamps go the same way by series (`loose`). `recover` puts it all together at start,
 //! `read` answers leaves, `index` knows which series match.
 //!
-//! Byte layouts: `docs/format-tsdb.md`. Lock order: the head of `store`. The clock comes in through [`StoreOptions::clock`].
+//! Byte layouts: `docs/format/store.md`. Lock order: the head of `store`. The clock comes in through [`StoreOptions::clock`].
 //!
 //! What is older is flushed to immutable `block`s, which `compact` merges and drops; `state` says what readers see of head and blocks.
 

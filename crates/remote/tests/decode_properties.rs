@@ -1,7 +1,5 @@
 //! Any request that is encoded comes back; any bytes at all do no harm.
 
-#![expect(clippy::unwrap_used, reason = "set-up that fails should fail the test")]
-
 mod encoder;
 
 use encoder::{bytes, label, sample};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use parking_lot::RwLock;
-use storage::{Error, TimeRange};
+use storage::Error;
 
 use super::{Block, file, ulid};
 use crate::disk::{Faults, sync_dir};
@@ -67,13 +67,7 @@ impl Blocks {
         if old.is_empty() { Ok(()) } else { self.replace(&old, None) }
     }
 
-    /// The blocks that have a part in `range`, by (oldest sample, newest sample, name).
-    #[cfg(test)]
-    pub(crate) fn overlapping(&self, range: TimeRange) -> Vec<Arc<Block>> {
-        self.blocks.read().iter().filter(|b| b.range().overlaps(&range)).cloned().collect()
-    }
-
-    /// All blocks, in the same order.
+    /// All blocks, by (oldest sample, newest sample, name).
     pub(crate) fn all(&self) -> Vec<Arc<Block>> {
         self.blocks.read().clone()
     }

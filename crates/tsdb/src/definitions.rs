@@ -365,3 +365,6 @@ fn put_group(
     written.groups.insert(group.id, u32::try_from(known + new.len()).expect("slots are u32"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

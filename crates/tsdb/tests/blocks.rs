@@ -247,3 +247,35 @@ fn deleted_samples_stay_deleted() {
     store.append_row(id, NOW + 5_000, &[7.0; 10]).unwrap();
     assert_eq!(dump_all(&store)[&series(3)].len(), 31);
 }
+
+#[test]
+fn a_merge_changes_no_answer_where_two_blocks_differ() {
+    let dir = tempfile::tempdir().unwrap();
+    // Blocks are told apart by when they were written.
+    let now = std::sync::atomic::AtomicI64::new(NOW);
+    let clock = Arc::new(move || now.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    let options = StoreOptions { block_span_ms: SPAN, out_of_order_window_ms: 1_000_000, clock, ..options() };
+    let store = Store::open(dir.path(), options).unwrap();
+    let put = |value: f64| {
+        for k in 0..20 {
+            // Once they are in a block nobody knows that they are duplicates.
+            store.append(&[SeriesSample { labels: series(1), ts: NOW + k * 10, value }]).unwrap();
+        }
+    };
+    put(1.0);
+    store.append(&[SeriesSample { labels: series(1), ts: NOW + 3_000, value: 9.0 }]).unwrap();
+    store.maintain(NOW + 3_000).unwrap();
+    assert_eq!(store.stats().blocks, 1);
+    put(2.0);
+    let in_head = dump_all(&store);
+    store.append(&[SeriesSample { labels: series(1), ts: NOW + 9_000, value: 9.0 }]).unwrap();
+    store.maintain(NOW + 9_000).unwrap();
+    let mut in_blocks = dump_all(&store);
+    assert!(store.stats().blocks > 1);
+    in_blocks.get_mut(&series(1)).unwrap().remove(&(NOW + 9_000));
+    assert_eq!(in_blocks, in_head, "by the flush");
+    store.compact_all().unwrap();
+    let mut merged = dump_all(&store);
+    merged.get_mut(&series(1)).unwrap().remove(&(NOW + 9_000));
+    assert_eq!(merged, in_head, "by the merge");
+}

@@ -59,7 +59,7 @@ pub(super) struct SeriesReader {
 }
 
 impl SeriesReader {
-    /// Brings in the samples of one series, ascending; of equal times the first place's stays. Returns how many chunks were
+    /// Brings in the samples of one series, ascending; of equal times the last written stays. Returns how many chunks were
     /// damaged and left out.
     pub(super) fn read(&mut self, places: &Places<'_>, request: &LeafRequest) -> u64 {
         let range = request.time_range();
@@ -188,7 +188,19 @@ impl SeriesReader {
         let range = request.time_range();
         let mut damaged = 0;
         let mut merged: Vec<(i64, f64)> = vec![];
-        for &(number, block, ordinal) in &places.blocks {
+        for &(view, slot) in &places.groups {
+            self.values.clear();
+            self.read_column(view, slot);
+            damaged += self.lost_cells();
+            let samples = view.ts.iter().copied().zip(self.values.iter().copied());
+            merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
+        }
+        if let Some(loose) = places.loose {
+            damaged += self.loose.read(loose, &mut self.loose_samples);
+            merged.extend(self.loose_samples.floats());
+        }
+        merged.retain(|(t, _)| !covers(places.deleted, *t));
+        for &(number, block, ordinal) in &last_written_first(&places.blocks) {
             let deleted = block.deleted(ordinal);
             for (_, chunk) in self.chunks.iter().filter(|c| c.0 == number) {
                 self.ts.clear();
@@ -223,26 +235,7 @@ impl SeriesReader {
                 }
             }
         }
-        let from_blocks = merged.len();
-        for &(view, slot) in &places.groups {
-            self.values.clear();
-            self.read_column(view, slot);
-            damaged += self.lost_cells();
-            let samples = view.ts.iter().copied().zip(self.values.iter().copied());
-            merged.extend(samples.filter(|(_, v)| !is_absent(*v)));
-        }
-        if let Some(loose) = places.loose {
-            damaged += self.loose.read(loose, &mut self.loose_samples);
-            merged.extend(self.loose_samples.floats());
-        }
-        if !places.deleted.is_empty() {
-            let mut at = 0;
-            merged.retain(|(t, _)| {
-                at += 1;
-                at <= from_blocks || !covers(places.deleted, *t)
-            });
-        }
-        // Stable: of equal times the first place's stays first.
+        // Stable: of equal times the last written stays first.
         merged.sort_by_key(|(ts, _)| *ts);
         merged.dedup_by_key(|(ts, _)| *ts);
         self.ts.clear();
@@ -256,7 +249,13 @@ impl SeriesReader {
 
     fn read_histograms(&mut self, places: &Places<'_>, range: TimeRange) -> u64 {
         let mut damaged = 0;
-        for &(_, block, ordinal) in &places.blocks {
+        if let Some(loose) = places.loose {
+            // Damage is counted with the plain samples.
+            let _ = self.loose.read(loose, &mut self.loose_samples);
+            let samples = self.loose_samples.histograms();
+            self.histograms.extend(samples.filter(|(t, _)| !covers(places.deleted, *t)));
+        }
+        for &(_, block, ordinal) in &last_written_first(&places.blocks) {
             let deleted = block.deleted(ordinal);
             self.found.clear();
             // Damage was counted when the chunks were listed first.
@@ -272,17 +271,6 @@ impl SeriesReader {
                     self.histograms.extend(samples.filter(|(t, _)| !covers(&deleted, *t)));
                 }
             }
-        }
-        if let Some(loose) = places.loose {
-            let from_blocks = self.histograms.len();
-            // Damage is counted with the plain samples.
-            let _ = self.loose.read(loose, &mut self.loose_samples);
-            self.histograms.extend(self.loose_samples.histograms());
-            let mut at = 0;
-            self.histograms.retain(|(t, _)| {
-                at += 1;
-                at <= from_blocks || !covers(places.deleted, *t)
-            });
         }
         self.histograms.retain(|(t, _)| (range.mint..=range.maxt).contains(t));
         self.histograms.sort_by_key(|(t, _)| *t);
@@ -375,6 +363,14 @@ impl SeriesReader {
         }
         histograms.for_each(|(t, h)| put(*t, h, raw));
     }
+}
+
+/// Where two blocks have a sample of one time the later written wins, as it does when they are merged; so a merge changes no
+/// answer. What is in the head is written to a block last of all.
+fn last_written_first<'a>(blocks: &[(u32, &'a Block, u32)]) -> Vec<(u32, &'a Block, u32)> {
+    let mut blocks = blocks.to_vec();
+    blocks.sort_by(|a, b| b.1.meta().ulid.cmp(&a.1.meta().ulid));
+    blocks
 }
 
 fn covers(intervals: &[TimeRange], t: i64) -> bool {

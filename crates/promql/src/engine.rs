@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kernels::Grid;
@@ -16,8 +17,8 @@ use crate::plan::{Node, QueryTimes, plan};
 use crate::value::{Annotations, QueryResult, QueryStats, Series, Value, VectorSample};
 use crate::watch::{Origin, QueryRecord, QueryWatch, Slot};
 
-/// How many bytes a query may hold at once where nothing else is said: what upstream's 50 million samples take in its own form.
-pub const DEFAULT_MAX_BYTES: u64 = 50_000_000 * 16;
+/// How many bytes a query may hold at once where nothing else is said: room for a result of 50 million samples while it is shaped.
+pub const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 
 /// How an engine behaves; the defaults are upstream's.
 #[derive(Debug, Clone)]
@@ -108,6 +109,17 @@ pub struct Engine {
     options: EngineOptions,
     gate: Gate,
     watch: Option<Arc<dyn QueryWatch>>,
+    outside: AtomicUsize,
+}
+
+/// See [`Engine::waiting`].
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -121,7 +133,7 @@ impl Engine {
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
         let gate = Gate::new(options.max_concurrency);
-        Self { options, gate, watch: None }
+        Self { options, gate, watch: None, outside: AtomicUsize::new(0) }
     }
 
     /// The same engine, with someone who is told of its queries.
@@ -131,10 +143,18 @@ impl Engine {
         self
     }
 
-    /// Queries that run or wait for their turn now.
+    /// Queries that run or wait for their turn now, those that wait outside ([`Engine::waiting`]) among them.
     #[must_use]
     pub fn queries(&self) -> usize {
-        self.gate.inside()
+        self.gate.inside() + self.outside.load(Ordering::Relaxed)
+    }
+
+    /// Counts a query that waits outside the engine until the guard is dropped.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting<'_> {
+        // Relaxed: a figure for people.
+        self.outside.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.outside)
     }
 
     /// How many queries can run at once, the reserve of rules included.

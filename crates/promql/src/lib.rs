@@ -17,7 +17,7 @@ mod plan;
 mod value;
 mod watch;
 
-pub use engine::{DEFAULT_MAX_BYTES, Engine, EngineOptions, Priority, QueryOptions, StatsLevel};
+pub use engine::{DEFAULT_MAX_BYTES, Engine, EngineOptions, Priority, QueryOptions, StatsLevel, Waiting};
 pub use error::{QueryError, QueryErrorKind};
 pub use value::{Annotations, QueryResult, QueryStats, Series, StepStats, Value, VectorSample};
 pub use watch::{Origin, QueryRecord, QueryWatch, Slot};

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use support::{NOW_MS, Options, Server, ready};
 use tower::ServiceExt as _;
 
-const ADMIN: Options = Options { lifecycle: false, admin: true, broken_store: false, remote_write: None };
+const ADMIN: Options =
+    Options { lifecycle: false, admin: true, broken_store: false, remote_write: None, engine: None };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admin_calls_are_off_unless_enabled() {

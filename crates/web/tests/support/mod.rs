@@ -115,12 +115,13 @@ impl PointAppender for Points {
 }
 
 /// What a test wants switched on.
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone)]
 pub(crate) struct Options {
     pub(crate) lifecycle: bool,
     pub(crate) admin: bool,
     pub(crate) broken_store: bool,
     pub(crate) remote_write: Option<Limits>,
+    pub(crate) engine: Option<promql::EngineOptions>,
 }
 
 /// The time of the newest sample; the API's clock stands here.
@@ -148,7 +149,7 @@ pub(crate) fn server(on: Options) -> Server {
         }
     }
     assert_eq!(store.append(&batch).unwrap().accepted, 20);
-    let engine = Arc::new(promql::Engine::new(promql::EngineOptions::default()));
+    let engine = Arc::new(promql::Engine::new(on.engine.clone().unwrap_or_default()));
     let notifier = Arc::new(notifier::Manager::new(notifier::ManagerOptions::default()));
     let rules = rules::Manager::new(
         Arc::clone(&engine),
@@ -160,6 +161,8 @@ pub(crate) fn server(on: Options) -> Server {
     let registry = Registry::new();
     let admin = Arc::new(Admin { broken: on.broken_store, ..Admin::default() });
     let api = Arc::new(Api {
+        turns: web::api::Turns::new(engine.options().max_concurrency),
+        features: web::api::Features::new(engine.options()),
         engine,
         store: store.clone(),
         store_status: store.clone(),

@@ -4,12 +4,14 @@ mod aggregate;
 mod arith;
 mod binary;
 mod block;
+mod column;
 mod extended;
 mod functions;
 mod grouping;
 mod histogram;
 mod labels;
 mod leaf;
+mod mixed;
 mod range_call;
 mod rank;
 

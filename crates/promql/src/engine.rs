@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kernels::Grid;
@@ -110,6 +110,7 @@ pub struct Engine {
     gate: Gate,
     watch: Option<Arc<dyn QueryWatch>>,
     outside: AtomicUsize,
+    default_subquery_step_ms: AtomicI64,
 }
 
 /// See [`Engine::waiting`].
@@ -133,7 +134,8 @@ impl Engine {
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
         let gate = Gate::new(options.max_concurrency);
-        Self { options, gate, watch: None, outside: AtomicUsize::new(0) }
+        let step = AtomicI64::new(options.default_subquery_step_ms);
+        Self { options, gate, watch: None, outside: AtomicUsize::new(0), default_subquery_step_ms: step }
     }
 
     /// The same engine, with someone who is told of its queries.
@@ -147,6 +149,12 @@ impl Engine {
     #[must_use]
     pub fn queries(&self) -> usize {
         self.gate.inside() + self.outside.load(Ordering::Relaxed)
+    }
+
+    /// Changes the step of subqueries that name none, for queries that begin from now on.
+    pub fn set_default_subquery_step(&self, step_ms: i64) {
+        // Relaxed: a number by itself.
+        self.default_subquery_step_ms.store(step_ms, Ordering::Relaxed);
     }
 
     /// Counts a query that waits outside the engine until the guard is dropped.
@@ -363,7 +371,7 @@ impl Engine {
             store,
             ctx: ctx.clone(),
             lookback_ms: opts.lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
-            default_subquery_step_ms: self.options.default_subquery_step_ms,
+            default_subquery_step_ms: self.default_subquery_step_ms.load(Ordering::Relaxed),
             delayed_name_removal: self.options.delayed_name_removal,
             type_and_unit_labels: self.options.type_and_unit_labels,
             notes: RefCell::new(Notes::default()),

@@ -80,6 +80,11 @@ impl Features {
         all
     }
 
+    /// The names of a category.
+    pub fn names(&self, category: &str) -> impl Iterator<Item = &str> {
+        self.0.get(category).into_iter().flat_map(|names| names.keys().map(String::as_str))
+    }
+
     /// Says whether a feature is on.
     pub fn set(&mut self, category: &'static str, name: &str, on: bool) {
         self.0.entry(category).or_default().insert(name.to_owned(), on);

@@ -29,6 +29,7 @@ use telemetry::Registry;
 use envelope::{ApiError, ErrorType};
 pub use features::Features;
 pub use lifecycle::{Lifecycle, ReloadRequest};
+pub use result::stats_json;
 pub use status::{BuildInfo, RuntimeFacts};
 pub use turns::Turns;
 pub use write::RemoteWrite;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{LabelSet, TimestampMs};
+use model::{Histogram, LabelSet, TimestampMs};
 use promql::{QueryStats, Series, StepStats, Value};
 use serde::Serialize;
 
@@ -32,6 +32,7 @@ enum Rest {
 struct OpenSeries {
     series: Series,
     floats: usize,
+    histograms: usize,
 }
 
 impl ResultJson {
@@ -92,8 +93,16 @@ impl Rest {
             Self::Vector(samples) => {
                 let Some(sample) = samples.next() else { return false };
                 open_element(out, first, &sample.labels);
-                out.extend_from_slice(b",\"value\":");
-                json::write_point(out, sample.ts, sample.value);
+                match &sample.histogram {
+                    None => {
+                        out.extend_from_slice(b",\"value\":");
+                        json::write_point(out, sample.ts, sample.value);
+                    }
+                    Some(histogram) => {
+                        out.extend_from_slice(b",\"histogram\":");
+                        write_histogram_point(out, sample.ts, histogram);
+                    }
+                }
                 out.push(b'}');
                 true
             }
@@ -103,7 +112,7 @@ impl Rest {
                     None => {
                         let Some(series) = series.next() else { return false };
                         open_element(out, first, &series.labels);
-                        OpenSeries { series, floats: 0 }
+                        OpenSeries { series, floats: 0, histograms: 0 }
                     }
                 };
                 if current.write(out) {
@@ -146,9 +155,55 @@ impl OpenSeries {
                 return true;
             }
         }
+        let histograms = &self.series.histograms;
+        for (ts, histogram) in &histograms[self.histograms..] {
+            let before: &[u8] = if self.histograms == 0 { b",\"histograms\":[" } else { b"," };
+            out.extend_from_slice(before);
+            write_histogram_point(out, *ts, histogram);
+            self.histograms += 1;
+            if self.histograms == histograms.len() {
+                out.push(b']');
+            } else if out.len() >= PIECE_BYTES {
+                return true;
+            }
+        }
         out.push(b'}');
         false
     }
+}
+
+/// `[t,{"count":"…","sum":"…","buckets":[[rule,"lower","upper","count"],…]}]`, empty buckets left out. The rule: 0 for
+/// `(lower,upper]`, 1 for `[lower,upper)`, 2 for both open, 3 for both closed.
+fn write_histogram_point(out: &mut Vec<u8>, ts: TimestampMs, h: &Histogram) {
+    let text = |out: &mut Vec<u8>, value| {
+        out.push(b'"');
+        json::write_value(out, value);
+        out.push(b'"');
+    };
+    out.push(b'[');
+    json::write_timestamp(out, ts);
+    out.extend_from_slice(b",{\"count\":");
+    text(out, h.count);
+    out.extend_from_slice(b",\"sum\":");
+    text(out, h.sum);
+    let mut any = false;
+    for bucket in promql::histogram::all_buckets(h).filter(|b| b.count != 0.0) {
+        let before: &[u8] = if any { b",[" } else { b",\"buckets\":[[" };
+        out.extend_from_slice(before);
+        any = true;
+        out.push(match (bucket.lower_inclusive, bucket.upper_inclusive) {
+            (false, true) => b'0',
+            (true, false) => b'1',
+            (false, false) => b'2',
+            (true, true) => b'3',
+        });
+        for value in [bucket.lower, bucket.upper, bucket.count] {
+            out.push(b',');
+            text(out, value);
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(if any { b"]}]" } else { b"}]" });
 }
 
 fn write_single(out: &mut Vec<u8>, value: &Value) {
@@ -213,8 +268,9 @@ impl Serialize for PerStep<'_> {
     }
 }
 
-/// The statistics of a query as upstream's `util/stats` writes them.
-pub(crate) fn stats_json(s: &QueryStats) -> Vec<u8> {
+/// The statistics of a query as the JSON object that upstream's `util/stats` writes.
+#[must_use]
+pub fn stats_json(s: &QueryStats) -> Vec<u8> {
     let seconds = |d: Duration| d.as_secs_f64();
     let per_step = |counts: fn(&StepStats) -> &Vec<u64>| {
         let steps = s.per_step.as_ref().filter(|steps| !counts(steps).is_empty())?;
@@ -244,6 +300,8 @@ pub(crate) fn stats_json(s: &QueryStats) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn written(value: Value, stats: Option<Vec<u8>>) -> (String, usize) {
@@ -262,7 +320,7 @@ mod tests {
     #[test]
     fn each_kind_of_value() {
         let labels = LabelSet::from_pairs([("job", "a<b")]);
-        let sample = |value| promql::VectorSample { labels: labels.clone(), ts: 1500, value };
+        let sample = |value| promql::VectorSample { labels: labels.clone(), ts: 1500, value, histogram: None };
         for (value, expect) in [
             (Value::Scalar { ts: 1000, value: 2.5 }, r#"{"resultType":"scalar","result":[1,"2.5"]}"#),
             (
@@ -283,7 +341,7 @@ mod tests {
     #[test]
     fn a_long_series_comes_in_pieces() {
         let samples: Vec<(i64, f64)> = (0..10_000).map(|i| (i * 1000, i as f64 + 0.5)).collect();
-        let series = |samples| Series { labels: LabelSet::empty(), samples };
+        let series = |samples| Series { labels: LabelSet::empty(), samples, histograms: vec![] };
         let value = Value::Matrix(vec![series(samples), series(vec![(0, 1.0)])]);
         let (text, largest) = written(value, Some(b"{}".to_vec()));
         assert!(largest < 2 * PIECE_BYTES, "{largest}");
@@ -292,6 +350,36 @@ mod tests {
         assert_eq!((values.len(), &values[9_999]), (10_000, &serde_json::json!([9_999, "9999.5"])));
         assert_eq!(parsed["result"][1], serde_json::json!({"metric": {}, "values": [[0, "1"]]}));
         assert_eq!(parsed["stats"], serde_json::json!({}));
+    }
+
+    #[test]
+    fn histograms_have_their_buckets() {
+        let histogram = Histogram {
+            zero_threshold: 0.25,
+            zero_count: 3.0,
+            count: 42.0,
+            sum: 34_593.34,
+            positive_spans: vec![model::Span { offset: -1, length: 4 }],
+            positive_buckets: vec![12.0, 21.0, 0.0, 6.0],
+            ..Histogram::default()
+        };
+        let object = r#"{"count":"42","sum":"34593.34","buckets":[[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"],[0,"0.5","1","21"],[0,"2","4","6"]]}"#;
+        let empty = Arc::new(Histogram::default());
+        let histogram = Arc::new(histogram);
+        let labels = LabelSet::empty();
+        let sample =
+            promql::VectorSample { labels: labels.clone(), ts: 1000, value: 0.0, histogram: Some(Arc::clone(&histogram)) };
+        assert_eq!(
+            written(Value::Vector(vec![sample]), None).0,
+            format!(r#"{{"resultType":"vector","result":[{{"metric":{{}},"histogram":[1,{object}]}}]}}"#)
+        );
+        let series = Series { labels, samples: vec![(0, 1.0)], histograms: vec![(1000, histogram), (2000, empty)] };
+        assert_eq!(
+            written(Value::Matrix(vec![series]), None).0,
+            format!(
+                r#"{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[0,"1"]],"histograms":[[1,{object}],[2,{{"count":"0","sum":"0"}}]]}}]}}"#
+            )
+        );
     }
 
     #[test]

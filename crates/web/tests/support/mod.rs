@@ -154,7 +154,7 @@ pub(crate) fn server(on: Options) -> Server {
     let rules = rules::Manager::new(
         Arc::clone(&engine),
         store.clone(),
-        store.clone(),
+        (store.clone(), store.clone()),
         notifier.clone(),
         rules::ManagerOptions::default(),
     );

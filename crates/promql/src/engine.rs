@@ -10,10 +10,10 @@ use storage::{LeafExecutor, QueryContext};
 
 use crate::annotations::Notes;
 use crate::error::{QueryError, QueryErrorKind};
-use crate::eval::{Block, Evaluator, Out};
+use crate::eval::{Block, Evaluator, Out, Tally};
 use crate::gate::Gate;
 use crate::parser::{Expr, ParserOptions, ValueType, parse};
-use crate::plan::{Node, QueryTimes, plan};
+use crate::plan::{Node, QueryTimes, Source, plan};
 use crate::value::{Annotations, QueryResult, QueryStats, Series, Value, VectorSample};
 use crate::watch::{Origin, QueryRecord, QueryWatch, Slot};
 
@@ -289,8 +289,12 @@ impl Engine {
         let asked = Asked { query, times, opts, started };
         self.run(store, &asked, |evaluator| {
             if let Node::Range(range) = &node {
+                let is_subquery = matches!(range.source, Source::Subquery { .. });
                 let series = evaluator.range_root(range, &grid)?;
                 let evaluated = Instant::now();
+                if let (true, Some(tally)) = (is_subquery, &evaluator.tally) {
+                    tally.root_is_subquery();
+                }
                 return Ok((sorted(series), evaluated));
             }
             let out = evaluator.eval(&node, &grid)?;
@@ -375,10 +379,18 @@ impl Engine {
             delayed_name_removal: self.options.delayed_name_removal,
             type_and_unit_labels: self.options.type_and_unit_labels,
             notes: RefCell::new(Notes::default()),
+            tally: ctx.counts_windows().then(|| Tally::new(asked.times.steps())),
         };
         let outcome = evaluate(&evaluator);
         stats.samples_read = ctx.samples_read();
         stats.total_samples = stats.samples_read;
+        if let Some(tally) = &evaluator.tally {
+            let steps = tally.finish(asked.times.start_ms, asked.times.step_ms.max(1));
+            stats.total_samples = steps.total_samples.iter().sum();
+            stats.samples_read = steps.samples_read.iter().sum();
+            let by_step = self.options.per_step_stats && opts.stats == StatsLevel::PerStep;
+            stats.per_step = by_step.then_some(steps);
+        }
         match outcome {
             Ok((value, evaluated)) => {
                 stats.eval = evaluated.saturating_duration_since(admitted);
@@ -434,6 +446,9 @@ fn matrix(evaluator: &Evaluator<'_>, out: Out, grid: &Grid) -> Result<Value, Que
             if block.has_duplicates() {
                 return Err(QueryError::same_labelset());
             }
+            // For as long as the result lives, which the context outlives.
+            let points: u32 = block.cells.cells().1.iter().map(|w| w.count_ones()).sum();
+            evaluator.ctx.hold_bytes(16 * points as usize + size_of::<Series>() * block.rows())?;
             sorted(series(&block, grid))
         }
     })

@@ -5,10 +5,12 @@ mod arith;
 mod binary;
 mod block;
 mod column;
+mod elements;
 mod extended;
 mod functions;
 mod grouping;
 mod histogram;
+mod histogram_fold;
 mod labels;
 mod leaf;
 mod mixed;
@@ -25,6 +27,7 @@ pub(crate) use block::{Block, drop_reserved};
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
+use crate::histogram::neg;
 use crate::plan::Node;
 
 /// A node's value.
@@ -106,6 +109,7 @@ impl Evaluator<'_> {
                 }
                 Out::Vector(mut block) => {
                     block.cells.cells_mut().0.iter_mut().for_each(|v| *v = -*v);
+                    block.histograms.iter_mut().flatten().for_each(|(_, h)| neg(Arc::make_mut(h)));
                     block.drop_names(self.delayed_name_removal);
                     if !self.delayed_name_removal {
                         block.merge_duplicates()?;

@@ -422,7 +422,7 @@ fn wrong_expressions_and_templates_have_a_place() {
 async fn the_manager_evaluates_reloads_and_stops() {
     let world = Arc::new(World::new(|_, _| Ok(vec![sample(&[("i", "1")], 1.0)])));
     let manager =
-        Manager::with_querier(world.clone(), world.clone(), world.clone(), ManagerOptions::default());
+        Manager::with_querier(world.clone(), (world.clone(), world.clone()), world.clone(), ManagerOptions::default());
     let config = config::load_str("", Path::new("p.yml")).unwrap().value;
     let rules = |text: &str| vec![(PathBuf::from("r.yml"), file(text))];
     manager

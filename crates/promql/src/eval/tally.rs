@@ -15,6 +15,7 @@ use super::Evaluator;
 use super::block::Block;
 use super::column::{Column, Samples, each_series};
 use crate::error::QueryError;
+use crate::plan::Detail;
 use crate::value::StepStats;
 
 /// The frames, the outermost first.
@@ -184,7 +185,7 @@ fn count_raw(
     raw: &RawBlock,
     counts: &mut WindowCounts,
 ) -> Result<(), QueryError> {
-    each_series(&batch.labels, raw, &mut |_, column| {
+    each_series(&batch.labels, raw, Detail::Whole, &mut |_, column| {
         let windows = Windows::new(column.ts, &request.grid, request.range_ms);
         if newest != Newest::No {
             for (step, window) in windows.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::Api;
 use super::envelope::{ApiResult, Reply};
 
 /// By category and name.
-pub type Categories = BTreeMap<&'static str, BTreeMap<String, bool>>;
+type Categories = BTreeMap<&'static str, BTreeMap<String, bool>>;
 
 /// What is on and what is off.
 #[derive(Debug, Clone, Default)]

@@ -331,6 +331,7 @@ impl Evaluator<'_> {
             self.raw(range, grid, &mut |labels, column| {
                 // Until the result is sent: `raw` gives back only what the batch held.
                 self.ctx.hold(column_cost(column))?;
+                self.ctx.hold_bytes(size_of::<Series>() + 16 * column_cost(column))?;
                 all.push(column.to_series(labels.clone()));
                 Ok(())
             })?;

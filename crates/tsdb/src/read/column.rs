@@ -138,7 +138,8 @@ impl SeriesReader {
                 self.view_of = 0;
             }
         }
-        if changed {
+        // A reader that has read nothing yet has no windows, and a series may have no samples at all in the range.
+        if changed || self.windows.is_empty() {
             self.within = rows_of(&self.ts, request.time_range());
             self.windows = self.windows_of(request);
         }

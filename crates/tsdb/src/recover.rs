@@ -333,7 +333,7 @@ impl Recovery {
             // No process has a group open that was opened by the one before.
             state.open = false;
             state.dead_slots = if state.raw.is_empty() { 0 } else { state.count_dead() };
-            state.last = vec![];
+            state.last = Box::default();
             state.log_segment = 0;
             state.last_ts = state.last_ts.max(self.newest.get(&id).copied());
             for (slot, s) in (0..).zip(&mut state.slots) {

@@ -289,7 +289,7 @@ fn replay_group(
             if state.raw.ts.len() >= raw_rows * RAW_PIECES {
                 state.compress(id);
             }
-            state.push_raw(ts, &last[..known], segment.number, raw_rows);
+            state.push_raw(ts, &last[..known], segment.number);
         }
     }
     damaged

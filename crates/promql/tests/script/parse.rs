@@ -180,7 +180,7 @@ fn eval(line: usize, word: &str, text: &str, block: &[String]) -> Result<Eval, S
 pub(crate) fn series(line: &str) -> Result<(model::LabelSet, Vec<Option<f64>>), String> {
     let desc = parse_series_desc(line).map_err(|e| format!("{line}: {e}"))?;
     let values = desc.values.iter().map(|v| match v {
-        SequenceValue::Omitted => None,
+        SequenceValue::Omitted | SequenceValue::Histogram { .. } => None,
         SequenceValue::Float(v) => Some(*v),
     });
     Ok((desc.labels, values.collect()))

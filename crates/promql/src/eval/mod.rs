@@ -8,6 +8,7 @@ mod extended;
 mod functions;
 mod grouping;
 mod histogram;
+mod info;
 mod labels;
 mod leaf;
 mod range_call;
@@ -20,6 +21,7 @@ use kernels::Grid;
 use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
+pub(crate) use info::first_selector;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
@@ -113,6 +115,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }
 

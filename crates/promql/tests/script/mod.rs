@@ -191,7 +191,7 @@ fn unsupported(expr: &Expr) -> Option<&'static str> {
         Expr::Call { func, .. } => match func.name {
             "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev"
             | "histogram_stdvar" => Some(HISTOGRAMS),
-            "info" => Some("info()"),
+            
             "start_timestamp" => Some(START_TIMESTAMPS),
             _ => None,
         },

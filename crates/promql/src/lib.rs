@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod eval;
 mod gate;
+pub mod histogram;
 pub mod parser;
 mod plan;
 mod value;

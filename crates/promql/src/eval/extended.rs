@@ -5,14 +5,16 @@
 
 use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window};
 use model::Matcher;
-use storage::{LeafData, LeafOp, LeafRequest, RawBlock};
+use storage::{LeafData, LeafOp, LeafRequest};
 
 use super::Evaluator;
 use super::block::Block;
-use super::leaf::{SeriesSamples, Sink, TakeSeries, shift, wrong_batch};
+use super::column::{Column, TakeSeries, each_series};
+use super::leaf::{Sink, shift, wrong_batch};
 use crate::error::QueryError;
 use crate::parser::RangeModifier;
 use crate::plan::Selector;
+use crate::value::Series;
 
 /// A range with edges that are looked past.
 struct Edges {
@@ -47,7 +49,8 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let ends = shift(grid, range.at.0, range.at.1);
         let (smoothed, range_ms) = (range.smoothed(), range.range_ms);
-        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(range, &ends, &mut |labels, column| {
+            let Column { ts, values, .. } = column;
             let mut cells = GridBlock::new(1, ends.steps);
             let (seen, seen_range) = self.seen(range, &ends);
             for (i, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
@@ -87,7 +90,8 @@ impl Evaluator<'_> {
             at: (selector.at_ms, selector.offset_ms),
         };
         let ends = shift(grid, range.at.0, range.at.1);
-        self.extended_raw(&range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(&range, &ends, &mut |labels, column| {
+            let Column { ts, values, .. } = column;
             let mut cells = GridBlock::new(1, ends.steps);
             let (seen, seen_range) = self.seen(&range, &ends);
             for (step, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
@@ -115,11 +119,12 @@ impl Evaluator<'_> {
         &self,
         range: &Extended<'_>,
         grid: &Grid,
-    ) -> Result<Vec<SeriesSamples>, QueryError> {
+    ) -> Result<Vec<Series>, QueryError> {
         let ends = shift(grid, range.at.0, range.at.1);
         let edges = Edges { start: ends.start - range.range_ms, end: ends.start, smoothed: range.smoothed() };
         let mut all = Vec::new();
-        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(range, &ends, &mut |labels, column| {
+            let Column { ts, values, .. } = column;
             let Some((mut first, mut last)) = bounds(ts, &edges) else { return Ok(()) };
             let (left, right) = at_edges(ts, values, (first, last), &edges, false);
             first += usize::from(ts[first] <= edges.start);
@@ -130,7 +135,7 @@ impl Evaluator<'_> {
             }
             samples.push((edges.end, right));
             self.ctx.hold(samples.len())?;
-            all.push((labels.clone(), samples));
+            all.push(Series { labels: labels.clone(), samples, histograms: Vec::new() });
             Ok(())
         })?;
         Ok(all)
@@ -152,14 +157,8 @@ impl Evaluator<'_> {
         let (grid, range_ms) = self.seen(range, ends);
         let request = LeafRequest { matchers: range.matchers.to_vec(), op: LeafOp::Select, range_ms, grid };
         self.run(&request, &mut |batch| {
-            let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
-                return Err(wrong_batch());
-            };
-            batch
-                .labels
-                .iter()
-                .zip(offsets.windows(2))
-                .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]))
+            let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
+            each_series(&batch.labels, raw, take)
         })
     }
 }

@@ -4,22 +4,18 @@ use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window, linear_regression}
 use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
 use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
 
-use super::block::Block;
+use super::block::{Block, histogram_cost};
+use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
-use super::range_call::{AfterWindow, compact, over_subquery, range_fn};
+use super::range_call::{AfterWindow, range_fn};
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
 use crate::plan::{Node, RangeNode, Selector, Source, Window};
+use crate::value::Series;
 
 /// Takes parts of a vector as they come.
 pub(crate) type Sink<'a> = dyn FnMut(Block) -> Result<(), QueryError> + 'a;
-
-/// Takes a series' samples.
-pub(crate) type TakeSeries<'a> = dyn FnMut(&LabelSet, &[i64], &[f64]) -> Result<(), QueryError> + 'a;
-
-/// A series with its samples.
-pub(crate) type SeriesSamples = (LabelSet, Vec<(i64, f64)>);
 
 /// Whether the taker of a stream looks at the reserved labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +83,10 @@ impl Evaluator<'_> {
                 let block = Block::from_parts(batch.labels, cells);
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
-            LeafData::Raw(_) => Err(wrong_batch()),
+            LeafData::Raw(raw) => each_series(&batch.labels, &raw, &mut |labels, column| {
+                let Some(block) = self.mixed(f, labels, column, &shifted, range_ms)? else { return Ok(()) };
+                sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
+            }),
         })
     }
 
@@ -154,7 +153,7 @@ impl Evaluator<'_> {
                 let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &outer)? else {
                     return Ok(());
                 };
-                let block = over_subquery(f, &inner, &inner_grid, &outer, *range_ms);
+                let block = self.over_subquery(f, &inner, &inner_grid, &outer, *range_ms)?;
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
         }
@@ -186,7 +185,8 @@ impl Evaluator<'_> {
         let fns: Vec<RangeFn> = (0..grid.steps)
             .map(|i| range_fn(window.name, &params.iter().map(|p| p[i]).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
-        self.raw(&window.range, grid, &mut |labels, ts, values| {
+        self.raw(&window.range, grid, &mut |labels, column| {
+            let Column { ts, values, .. } = column;
             let windows: Vec<_> = Windows::new(ts, &ends, range_ms).iter().collect();
             let mut block = Block::from_parts(vec![labels.clone()], GridBlock::new(1, grid.steps));
             for (i, f) in fns.iter().enumerate() {
@@ -226,16 +226,11 @@ impl Evaluator<'_> {
                 let matchers = matchers.clone();
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
                 self.run(&request, &mut |batch| {
-                    let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
-                        return Err(wrong_batch());
-                    };
-                    self.ctx.hold(values.len())?;
-                    let result = batch
-                        .labels
-                        .iter()
-                        .zip(offsets.windows(2))
-                        .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]));
-                    self.ctx.release(values.len());
+                    let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
+                    let cost = raw_cost(raw);
+                    self.ctx.hold(cost)?;
+                    let result = each_series(&batch.labels, raw, take);
+                    self.ctx.release(cost);
                     result
                 })
             }
@@ -243,10 +238,10 @@ impl Evaluator<'_> {
                 let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &ends)? else {
                     return Ok(());
                 };
-                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
-                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
-                    take(labels, &ts, &values)?;
+                    samples.read_row(&inner, row, &inner_grid);
+                    take(labels, samples.column())?;
                 }
                 Ok(())
             }
@@ -289,7 +284,7 @@ impl Evaluator<'_> {
         &self,
         range: &RangeNode,
         grid: &Grid,
-    ) -> Result<Vec<SeriesSamples>, QueryError> {
+    ) -> Result<Vec<Series>, QueryError> {
         if let Some(range) = extended(range) {
             return self.extended_root(&range, grid);
         }
@@ -298,21 +293,21 @@ impl Evaluator<'_> {
             let outer = shift(grid, range.at_ms, range.offset_ms);
             if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
                 self.finish(&mut inner)?;
-                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
-                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
-                    all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                    samples.read_row(&inner, row, &inner_grid);
+                    all.push(samples.column().to_series(labels.clone()));
                 }
             }
         } else {
-            self.raw(range, grid, &mut |labels, ts, values| {
+            self.raw(range, grid, &mut |labels, column| {
                 // Until the result is sent: `raw` gives back only what the batch held.
-                self.ctx.hold(values.len())?;
-                all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                self.ctx.hold(column_cost(column))?;
+                all.push(column.to_series(labels.clone()));
                 Ok(())
             })?;
         }
-        all.retain(|(_, samples): &SeriesSamples| !samples.is_empty());
+        all.retain(|s: &Series| !s.samples.is_empty() || !s.histograms.is_empty());
         Ok(all)
     }
 
@@ -335,7 +330,7 @@ impl Evaluator<'_> {
 /// Adds a block's presence to `any`.
 pub(crate) fn union(block: &Block, any: &mut [u64]) {
     for row in 0..block.rows() {
-        any.iter_mut().zip(block.cells.row(row).1).for_each(|(a, b)| *a |= b);
+        any.iter_mut().zip(&*block.presence(row)).for_each(|(a, b)| *a |= b);
     }
 }
 
@@ -384,6 +379,15 @@ fn extended(range: &RangeNode) -> Option<Extended<'_>> {
         }),
         _ => None,
     }
+}
+
+/// What a raw batch costs of the budget.
+pub(super) fn raw_cost(raw: &RawBlock) -> usize {
+    raw.ts.len() + raw.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
+}
+
+fn column_cost(column: Column<'_>) -> usize {
+    column.ts.len() + column.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
 }
 
 pub(super) fn wrong_batch() -> QueryError {

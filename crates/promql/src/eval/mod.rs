@@ -4,6 +4,7 @@ mod aggregate;
 mod arith;
 mod binary;
 mod block;
+mod column;
 mod extended;
 mod functions;
 mod grouping;
@@ -11,6 +12,7 @@ mod histogram;
 mod info;
 mod labels;
 mod leaf;
+mod mixed;
 mod range_call;
 mod rank;
 

@@ -5,10 +5,11 @@
 //! reads (`@`, `offset` and those of subqueries around it), not at the evaluation time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use kernels::{Grid, RangeFn};
-use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
+use model::{Histogram, LabelSet, METRIC_NAME, MatchOp, Matcher};
 
 use super::Evaluator;
 use super::block::Block;
@@ -141,6 +142,11 @@ impl Evaluator<'_> {
             }
             candidates.choose(&found, times.as_ref(), &asked)?;
         }
+        let is_asked = |h: &(usize, Arc<Histogram>)| kernels::bit(&asked, h.0);
+        let mut rows = by_name.values().flat_map(HashMap::values).flat_map(|c| &c.rows);
+        if rows.any(|&row| found.histograms_of(row).iter().any(is_asked)) {
+            return Err(QueryError::execution("info sample should be float"));
+        }
         Ok((found, by_name))
     }
 
@@ -173,9 +179,9 @@ impl Candidates {
             times.and_then(|t| t.get(&found.labels[row])).map_or(f64::NEG_INFINITY, |t| t[step])
         };
         for &row in &self.rows {
-            let present = found.cells.row(row).1;
+            let present = found.presence(row);
             for (step, chosen) in self.chosen.iter_mut().enumerate() {
-                if !kernels::bit(present, step) || !kernels::bit(asked, step) {
+                if !kernels::bit(&present, step) || !kernels::bit(asked, step) {
                     continue;
                 }
                 let mut newer = *chosen == NONE;
@@ -227,7 +233,7 @@ impl<'a> Joined<'a> {
     /// Adds a row of the base, to as many rows of the result as it has different descriptions.
     fn row(&mut self, row: usize, plain: bool, chosen: &[&[u32]]) -> Result<(), QueryError> {
         let mut last: Option<(Vec<u32>, Option<usize>)> = None;
-        let present = self.base.cells.row(row).1.to_vec();
+        let present = self.base.presence(row);
         for step in (0..self.base.steps()).filter(|&step| kernels::bit(&present, step)) {
             let infos = chosen.iter().map(|c| c[step]).filter(|c| *c != NONE);
             let same = last.as_ref().is_some_and(|(l, _)| infos.clone().eq(l.iter().copied()));
@@ -246,14 +252,24 @@ impl<'a> Joined<'a> {
                 }
             };
             let Some(to) = to else { continue };
-            if kernels::bit(self.out.cells.row(to).1, step) {
+            if kernels::bit(self.out.cells.row(to).1, step) || self.out.histogram(to, step).is_some() {
                 return Err(QueryError::same_labelset());
             }
-            if let Some(value) = self.base.cells.get(row, step) {
+            if let Some(histogram) = self.base.histogram(row, step) {
+                self.add_histogram(to, step, histogram.clone());
+            } else if let Some(value) = self.base.cells.get(row, step) {
                 self.out.cells.set(to, step, value);
             }
         }
         Ok(())
+    }
+
+    fn add_histogram(&mut self, row: usize, step: usize, histogram: Arc<Histogram>) {
+        let mut histograms = self.out.take_histograms(row);
+        // Mostly at the end: rows of the base that share one of the result are rare.
+        let at = histograms.partition_point(|h| h.0 < step);
+        histograms.insert(at, (step, histogram));
+        self.out.set_histograms(row, histograms);
     }
 
     /// The row of the result with these labels.

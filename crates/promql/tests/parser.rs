@@ -49,6 +49,7 @@ fn selectors_and_series() {
             SequenceValue::Omitted => "_".to_owned(),
             SequenceValue::Float(v) if model::is_stale(*v) => "stale".to_owned(),
             SequenceValue::Float(v) => v.to_string(),
+            SequenceValue::Histogram { value, .. } => promql::histogram::TestExpression(value).to_string(),
         });
         Ok(format!("{} {}", desc.labels, values.collect::<Vec<_>>().join(" ")))
     };
@@ -71,7 +72,7 @@ fn selectors_and_series() {
         "m 1x99999999999",
         "m{a=} 1",
         "m{a='b'}1",
-        "m {{schema:0}}",
+        "m {{schema:0",
     ] {
         assert!(values(line).is_err(), "{line}");
     }

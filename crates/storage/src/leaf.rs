@@ -73,6 +73,22 @@ pub struct RawBlock {
     pub histograms: Vec<(usize, Arc<Histogram>)>,
 }
 
+impl RawBlock {
+    /// What the block costs of a query's budget, in samples.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.ts.len() + self.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
+    }
+}
+
+/// What a histogram costs of a query's budget: its size in memory by that of a plain sample, as upstream counts.
+#[must_use]
+pub fn histogram_cost(h: &Histogram) -> usize {
+    let spans = h.positive_spans.len() + h.negative_spans.len();
+    let numbers = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
+    (size_of::<Histogram>() + 8 * (spans + numbers) + 8) / 16
+}
+
 /// What a batch carries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LeafData {

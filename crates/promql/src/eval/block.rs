@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use kernels::GridBlock;
 use model::{Histogram, LabelSet, METRIC_NAME};
-use storage::QueryContext;
+use storage::{QueryContext, histogram_cost};
 
 use crate::error::QueryError;
 
@@ -39,13 +39,6 @@ pub(crate) struct Block {
 struct Held {
     ctx: Option<Arc<QueryContext>>,
     samples: usize,
-}
-
-/// What a histogram costs of the budget: its size in memory by that of a float sample, as upstream counts.
-pub(crate) fn histogram_cost(h: &Histogram) -> usize {
-    let spans = h.positive_spans.len() + h.negative_spans.len();
-    let numbers = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
-    (size_of::<Histogram>() + 8 * (spans + numbers) + 8) / 16
 }
 
 impl Drop for Held {

@@ -2,9 +2,9 @@
 
 use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window, linear_regression};
 use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
-use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
+use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, histogram_cost};
 
-use super::block::{Block, histogram_cost};
+use super::block::Block;
 use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
 use super::range_call::{AfterWindow, range_fn};
@@ -227,7 +227,7 @@ impl Evaluator<'_> {
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
                 self.run(&request, &mut |batch| {
                     let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
-                    let cost = raw_cost(raw);
+                    let cost = raw.cost();
                     self.ctx.hold(cost)?;
                     let result = each_series(&batch.labels, raw, take);
                     self.ctx.release(cost);
@@ -379,11 +379,6 @@ fn extended(range: &RangeNode) -> Option<Extended<'_>> {
         }),
         _ => None,
     }
-}
-
-/// What a raw batch costs of the budget.
-pub(super) fn raw_cost(raw: &RawBlock) -> usize {
-    raw.ts.len() + raw.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
 }
 
 fn column_cost(column: Column<'_>) -> usize {

@@ -9,6 +9,7 @@ mod duration;
 mod error;
 mod expr;
 pub mod functions;
+mod histogram_desc;
 mod json;
 mod lexer;
 mod literal;

@@ -23,7 +23,7 @@ struct Maker {
 
 impl Maker {
     fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.rng.random_range_u64(n as u64)).unwrap()
+        usize::try_from(self.rng.next_u64() % n as u64).unwrap()
     }
 
     fn chance(&mut self, one_in: usize) -> bool {
@@ -184,8 +184,8 @@ impl Maker {
     }
 
     fn call(&mut self, want: ValueType, depth: usize) -> Expr {
-        let fits = |f: &&&Function| f.return_type == want && f.name != "info";
-        let all: Vec<&'static Function> = FUNCTIONS.iter().collect::<Vec<_>>().iter().filter(fits).copied().collect();
+        let fits = |f: &&Function| f.return_type == want && f.name != "info";
+        let all: Vec<&'static Function> = FUNCTIONS.iter().filter(fits).collect();
         let func = self.pick(&all);
         let mut types = func.arg_types.to_vec();
         if func.variadic != 0 {

@@ -7,6 +7,7 @@ mod nhcb;
 mod parse;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::LabelSet;
@@ -97,7 +98,7 @@ impl Runner {
                         classic.add(&labels, step_ms * i, v);
                         floats.push((step_ms * i, v));
                     }
-                    Some(Cell::Histogram { value, .. }) => histograms.push((step_ms * i, (*value).clone())),
+                    Some(Cell::Histogram { value, .. }) => histograms.push((step_ms * i, value)),
                 }
             }
             self.store.add(&labels, floats);
@@ -105,7 +106,7 @@ impl Runner {
         }
         if nhcb {
             for (labels, histograms) in classic.finish()? {
-                self.store.add_histograms(&labels, histograms);
+                self.store.add_histograms(&labels, histograms.into_iter().map(|(t, h)| (t, Arc::new(h))));
             }
         }
         Ok(())

@@ -215,6 +215,7 @@ pub(crate) fn series(line: &str) -> Result<(LabelSet, Vec<Option<Cell>>), String
     let cells = desc.values.into_iter().map(|v| match v {
         SequenceValue::Omitted => None,
         SequenceValue::Float(v) => Some(Cell::Float(v)),
+        SequenceValue::Histogram { value, hint_given } => Some(Cell::Histogram { value, hint_given }),
     });
     Ok((desc.labels, cells.collect()))
 }

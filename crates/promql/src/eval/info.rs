@@ -14,8 +14,8 @@ use model::{Histogram, LabelSet, METRIC_NAME, MatchOp, Matcher};
 use super::Evaluator;
 use super::block::Block;
 use crate::error::QueryError;
-use crate::parser::{Expr, RangeModifier, SubqueryExpr, VectorSelector};
-use crate::plan::{Info, Node, Selector};
+use crate::parser::{Expr, RangeModifier, Span, SubqueryExpr, VectorSelector};
+use crate::plan::{Detail, Info, Node, Selector};
 
 /// What an info series and the series it describes have in common; upstream has these two fixed as well.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -112,7 +112,8 @@ impl Evaluator<'_> {
         matchers.extend(data.iter().map(|m| (*m).clone()));
         matchers.extend(names);
         let (at_ms, offset_ms) = (node.at_ms, node.offset_ms);
-        Ok(Some(Selector { matchers, offset_ms, at_ms, modifier: RangeModifier::None }))
+        let (modifier, detail, span) = (RangeModifier::None, Detail::Statistics, Span::default());
+        Ok(Some(Selector { matchers, offset_ms, at_ms, modifier, detail, span }))
     }
 
     /// The info series, and which of them counts at each step.

@@ -89,7 +89,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The last byte that was read before the token looked ahead at, spaces left out.
-    fn previous(&self) -> Option<u8> {
+    pub(super) fn previous(&self) -> Option<u8> {
         let end = self.lookahead.map_or(self.lexer.pos(), |t| t.span.start).min(self.query.len());
         self.query.as_bytes()[..end].iter().rev().find(|b| !b.is_ascii_whitespace()).copied()
     }
@@ -128,7 +128,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes what must follow an operand if no operator does.
-    pub(super) fn expect_behind(&mut self, kind: Kind, closers: &[&str]) -> Parsed<Token> {
+    fn expect_behind(&mut self, kind: Kind, closers: &[&str]) -> Parsed<Token> {
         match self.take(kind) {
             Some(token) => Ok(token),
             None => self.unexpected_behind(closers),

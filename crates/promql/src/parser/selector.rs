@@ -19,7 +19,11 @@ impl Parser<'_> {
             _ => return self.unexpected("a metric name or \"{\""),
         };
         let selector = self.selector(name)?;
-        self.expect_behind(Kind::End, &["the end of the selector"])?;
+        if self.peek().kind != Kind::End {
+            let braces = self.previous() == Some(b'}');
+            let rest = "the end of the selector";
+            return self.unexpected(if braces { rest } else { "\"{\" or the end of the selector" });
+        }
         Ok(selector)
     }
 

@@ -96,7 +96,9 @@ impl Maker {
         // An operator binds less tightly than the brackets.
         let expr = Box::new(tight(self.expr(ValueType::Vector, depth - 1)));
         let step = if self.chance(2) { None } else { Some(self.range()) };
-        let (range, offset, at) = (self.range(), self.offset(), self.at());
+        // As upstream's, the lexer wants a number before the colon.
+        let range = DurationValue::Millis(self.below(10_000_000) as i64 + 1);
+        let (offset, at) = (self.offset(), self.at());
         Expr::Subquery(SubqueryExpr { expr, range, step, offset, at, span: SPAN })
     }
 
@@ -257,7 +259,7 @@ impl Maker {
             let include = self.labels();
             matching.include = include.into_iter().filter(|l| !matching.labels.contains(l)).collect();
         }
-        let mut value = |m: &mut Self| m.chance(2).then(|| m.pick(&[0.0, -23.0, 1e9, 0.5, f64::INFINITY, 5.0]));
+        let value = |m: &mut Self| m.chance(2).then(|| m.pick(&[0.0, -23.0, 1e9, 0.5, f64::INFINITY, 5.0]));
         matching.fill = FillValues { left: value(self), right: value(self) };
         matching
     }
@@ -285,7 +287,7 @@ fn in_parens(expr: DurationExpr) -> DurationExpr {
 
 #[test]
 fn printed_expressions_parse_to_the_same_tree() {
-    let runner = TestRunner::new(Config { rng_algorithm: RngAlgorithm::ChaCha, ..Config::default() });
+    let mut runner = TestRunner::new(Config { rng_algorithm: RngAlgorithm::ChaCha, ..Config::default() });
     let mut maker = Maker { rng: runner.new_rng() };
     for _ in 0..2000 {
         let want = maker.pick(&[ValueType::Vector, ValueType::Vector, ValueType::Scalar, ValueType::Matrix]);

@@ -11,6 +11,7 @@ mod functions;
 mod grouping;
 mod histogram;
 mod histogram_fold;
+mod info;
 mod labels;
 mod leaf;
 mod mixed;
@@ -24,6 +25,7 @@ use kernels::Grid;
 use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
+pub(crate) use info::first_selector;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
@@ -119,6 +121,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }
 

@@ -126,6 +126,19 @@ impl Block {
         }
     }
 
+    /// Makes a float cell absent.
+    pub(crate) fn clear_float(&mut self, row: usize, step: usize) {
+        self.cells.row_mut(row).1[step / 64] &= !(1 << (step % 64));
+    }
+
+    /// Leaves floats only; rows without any go.
+    pub(crate) fn drop_histograms(&mut self) {
+        if !self.histograms.is_empty() {
+            self.histograms = Vec::new();
+            self.retain_present();
+        }
+    }
+
     /// Whether a row has neither floats nor histograms.
     pub(crate) fn is_row_empty(&self, row: usize) -> bool {
         self.cells.is_row_empty(row) && self.histograms_of(row).is_empty()

@@ -11,7 +11,7 @@ use super::range_call::{AfterWindow, range_fn};
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
-use crate::plan::{Node, RangeNode, Selector, Source, Window};
+use crate::plan::{Detail, Node, RangeNode, Selector, Source, Window};
 use crate::value::Series;
 
 /// Takes parts of a vector as they come.
@@ -23,6 +23,24 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
+}
+
+/// What a leaf with a function is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) f: RangeFn,
+    pub(super) range_ms: i64,
+    pub(super) detail: Detail,
+    /// Where remarks point to.
+    pub(super) span: Span,
+}
+
+/// Where remarks on a function's windows point to: its first argument.
+pub(super) fn note_span(window: &Window) -> Span {
+    match window.params.first() {
+        Some((_, span)) if window.name == "quantile_over_time" => *span,
+        _ => window.range.span,
+    }
 }
 
 impl Evaluator<'_> {
@@ -62,29 +80,29 @@ impl Evaluator<'_> {
             return self.smoothed_select(selector, grid, sink);
         }
         let at = (selector.at_ms, selector.offset_ms);
-        self.run_range(&selector.matchers, f, self.lookback_ms, at, grid, sink)
+        let asked = Asked { f, range_ms: self.lookback_ms, detail: selector.detail, span: selector.span };
+        self.run_range(&selector.matchers, asked, at, grid, sink)
     }
 
     /// Runs a leaf with a function. `@` and `offset` are folded into the grid.
     fn run_range(
         &self,
         matchers: &[Matcher],
-        f: RangeFn,
-        range_ms: i64,
+        asked: Asked,
         (at_ms, offset_ms): (Option<i64>, i64),
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let shifted = shift(grid, at_ms, offset_ms);
-        let request =
-            LeafRequest { matchers: matchers.to_vec(), op: LeafOp::Range(f), range_ms, grid: shifted };
+        let (op, range_ms) = (LeafOp::Range(asked.f), asked.range_ms);
+        let request = LeafRequest { matchers: matchers.to_vec(), op, range_ms, grid: shifted };
         self.run(&request, &mut |batch| match batch.data {
             LeafData::Grid(cells) => {
                 let block = Block::from_parts(batch.labels, cells);
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
-            LeafData::Raw(raw) => each_series(&batch.labels, &raw, &mut |labels, column| {
-                let Some(block) = self.mixed(f, labels, column, &shifted, range_ms)? else { return Ok(()) };
+            LeafData::Raw(raw) => each_series(&batch.labels, &raw, asked.detail, &mut |labels, column| {
+                let Some(block) = self.mixed(asked, labels, column, &shifted)? else { return Ok(()) };
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }),
         })
@@ -136,6 +154,7 @@ impl Evaluator<'_> {
         if let Some(range) = extended(&window.range) {
             return self.extended_window(window.name, &range, grid, &mut sink);
         }
+        let span = note_span(window);
         let constant = params.iter().all(|p| p.iter().all(|v| v.to_bits() == p[0].to_bits()));
         // The prediction starts at the evaluation time, not at the end of a shifted window.
         let shifted = at_ms.is_some() || *offset_ms != 0;
@@ -145,15 +164,17 @@ impl Evaluator<'_> {
         let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
         let f = range_fn(window.name, &first)?;
         match source {
-            Source::Selector { matchers, .. } => {
-                self.run_range(matchers, f, *range_ms, (*at_ms, *offset_ms), grid, &mut sink)
+            Source::Selector { matchers, detail, .. } => {
+                let asked = Asked { f, range_ms: *range_ms, detail: *detail, span };
+                self.run_range(matchers, asked, (*at_ms, *offset_ms), grid, &mut sink)
             }
             Source::Subquery { node, step_ms } => {
                 let outer = shift(grid, *at_ms, *offset_ms);
                 let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &outer)? else {
                     return Ok(());
                 };
-                let block = self.over_subquery(f, &inner, &inner_grid, &outer, *range_ms)?;
+                let asked = Asked { f, range_ms: *range_ms, detail: Detail::Whole, span };
+                let block = self.over_subquery(asked, &inner, &inner_grid, &outer)?;
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
         }
@@ -186,6 +207,10 @@ impl Evaluator<'_> {
             .map(|i| range_fn(window.name, &params.iter().map(|p| p[i]).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
         self.raw(&window.range, grid, &mut |labels, column| {
+            if !column.histograms.is_empty() {
+                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else { return Ok(()) };
+                return sink(block);
+            }
             let Column { ts, values, .. } = column;
             let windows: Vec<_> = Windows::new(ts, &ends, range_ms).iter().collect();
             let mut block = Block::from_parts(vec![labels.clone()], GridBlock::new(1, grid.steps));
@@ -222,14 +247,14 @@ impl Evaluator<'_> {
         let RangeNode { source, range_ms, at_ms, offset_ms, .. } = range;
         let ends = shift(grid, *at_ms, *offset_ms);
         match source {
-            Source::Selector { matchers, .. } => {
+            Source::Selector { matchers, detail, .. } => {
                 let matchers = matchers.clone();
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
                 self.run(&request, &mut |batch| {
                     let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
                     let cost = raw.cost();
                     self.ctx.hold(cost)?;
-                    let result = each_series(&batch.labels, raw, take);
+                    let result = each_series(&batch.labels, raw, *detail, take);
                     self.ctx.release(cost);
                     result
                 })
@@ -371,8 +396,10 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
 /// A range selector with a modifier, if it has one.
 fn extended(range: &RangeNode) -> Option<Extended<'_>> {
     match &range.source {
-        Source::Selector { matchers, modifier } if *modifier != RangeModifier::None => Some(Extended {
+        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => Some(Extended {
             matchers,
+            detail: *detail,
+            span: range.span,
             modifier: *modifier,
             range_ms: range.range_ms,
             at: (range.at_ms, range.offset_ms),

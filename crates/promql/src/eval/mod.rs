@@ -5,10 +5,12 @@ mod arith;
 mod binary;
 mod block;
 mod column;
+mod elements;
 mod extended;
 mod functions;
 mod grouping;
 mod histogram;
+mod histogram_fold;
 mod info;
 mod labels;
 mod leaf;
@@ -27,6 +29,7 @@ pub(crate) use info::first_selector;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
+use crate::histogram::neg;
 use crate::plan::Node;
 
 /// A node's value.
@@ -108,6 +111,7 @@ impl Evaluator<'_> {
                 }
                 Out::Vector(mut block) => {
                     block.cells.cells_mut().0.iter_mut().for_each(|v| *v = -*v);
+                    block.histograms.iter_mut().flatten().for_each(|(_, h)| neg(Arc::make_mut(h)));
                     block.drop_names(self.delayed_name_removal);
                     if !self.delayed_name_removal {
                         block.merge_duplicates()?;

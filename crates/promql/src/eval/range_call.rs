@@ -8,7 +8,7 @@ use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
 use super::Evaluator;
 use super::block::{Block, RESERVED};
 use super::column::Samples;
-use super::leaf::Names;
+use super::leaf::{Asked, Names};
 use crate::error::QueryError;
 use crate::plan::{Source, Window};
 
@@ -16,12 +16,12 @@ impl Evaluator<'_> {
     /// A range function over the rows of a subquery.
     pub(super) fn over_subquery(
         &self,
-        f: RangeFn,
+        asked: Asked,
         inner: &Block,
         inner_grid: &Grid,
         outer: &Grid,
-        range_ms: i64,
     ) -> Result<Block, QueryError> {
+        let Asked { f, range_ms, .. } = asked;
         let mut out = Block::new(outer.steps);
         let mut samples = Samples::default();
         let mut last_ts = Vec::new();
@@ -30,7 +30,7 @@ impl Evaluator<'_> {
             samples.read_row(inner, row, inner_grid);
             if !samples.histograms.is_empty() {
                 let labels = &inner.labels[row];
-                if let Some(mut block) = self.mixed(f, labels, samples.column(), outer, range_ms)? {
+                if let Some(mut block) = self.mixed(asked, labels, samples.column(), outer)? {
                     block.drop_name[0] = inner.drop_name[row];
                     out.append(block);
                 }
@@ -85,7 +85,8 @@ impl<'a> AfterWindow<'a> {
         if !matches!(self.window.name, "last_over_time" | "first_over_time") {
             let typed = |l: &LabelSet| l.iter().any(|(n, _)| n != METRIC_NAME && RESERVED.contains(&n));
             let distinct = self.distinct && !block.labels.iter().any(typed);
-            if delayed || self.names == Names::Exact || !distinct {
+            // Remarks on aggregated histograms name the metric, if it still has a name.
+            if delayed || self.names == Names::Exact || !distinct || block.has_histograms() {
                 block.drop_names(delayed);
             }
             if !delayed && !distinct {
@@ -103,8 +104,11 @@ impl<'a> AfterWindow<'a> {
 
     fn hint_non_counters(&mut self, block: &Block) {
         let mut notes = self.evaluator.notes.borrow_mut();
-        for labels in &block.labels {
+        for (row, labels) in block.labels.iter().enumerate() {
             let name = labels.metric_name();
+            if !block.histograms_of(row).is_empty() && block.cells.is_row_empty(row) {
+                continue;
+            }
             if name.is_empty() || self.last_hinted.as_ref().is_some_and(|l| l.metric_name() == name) {
                 continue;
             }

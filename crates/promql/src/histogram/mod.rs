@@ -16,6 +16,8 @@ mod reset;
 mod runs;
 mod sums;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trim;
 mod validate;

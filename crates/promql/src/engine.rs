@@ -195,8 +195,7 @@ impl Engine {
             if let Node::Range(range) = &node {
                 let series = evaluator.range_root(range, &grid)?;
                 let evaluated = Instant::now();
-                let all = series.into_iter().map(|(labels, samples)| Series { labels, samples });
-                return Ok((sorted(all.collect()), evaluated));
+                return Ok((sorted(series), evaluated));
             }
             let out = evaluator.eval(&node, &grid)?;
             let evaluated = Instant::now();
@@ -209,8 +208,12 @@ impl Engine {
                         return Err(QueryError::same_labelset());
                     }
                     let samples = block.labels.iter().enumerate().filter_map(|(row, labels)| {
-                        let value = block.cells.get(row, 0)?;
-                        Some(VectorSample { labels: labels.clone(), ts: ts_ms, value })
+                        let histogram = block.histogram(row, 0).cloned();
+                        let value = match histogram {
+                            Some(_) => 0.0,
+                            None => block.cells.get(row, 0)?,
+                        };
+                        Some(VectorSample { labels: labels.clone(), ts: ts_ms, value, histogram })
                     });
                     Value::Vector(samples.collect())
                 }
@@ -263,7 +266,8 @@ fn matrix(evaluator: &Evaluator<'_>, out: Out, grid: &Grid) -> Result<Value, Que
     Ok(match out {
         Out::Scalar(values) => {
             let samples = grid.times().zip(values).collect();
-            Value::Matrix(vec![Series { labels: model::LabelSet::empty(), samples }])
+            let labels = model::LabelSet::empty();
+            Value::Matrix(vec![Series { labels, samples, histograms: Vec::new() }])
         }
         Out::Text(_) => return Err(QueryError::execution("a string is no result of a range query")),
         Out::Vector(mut block) => {
@@ -280,8 +284,9 @@ fn series(block: &Block, grid: &Grid) -> Vec<Series> {
     let mut all = Vec::with_capacity(block.rows());
     for (row, labels) in block.labels.iter().enumerate() {
         let (values, present) = block.cells.row(row);
+        let histograms = block.histograms_of(row);
         let count: u32 = present.iter().map(|w| w.count_ones()).sum();
-        if count == 0 {
+        if count == 0 && histograms.is_empty() {
             continue;
         }
         let mut samples = Vec::with_capacity(count as usize);
@@ -292,7 +297,8 @@ fn series(block: &Block, grid: &Grid) -> Vec<Series> {
                 .filter(|(i, _)| kernels::bit(present, *i))
                 .map(|(i, v)| (grid.at(i), *v)),
         );
-        all.push(Series { labels: labels.clone(), samples });
+        let histograms = histograms.iter().map(|(i, h)| (grid.at(*i), h.clone())).collect();
+        all.push(Series { labels: labels.clone(), samples, histograms });
     }
     all
 }

@@ -1,8 +1,9 @@
 //! Results of queries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::LabelSet;
+use model::{Histogram, LabelSet};
 
 /// What a query evaluates to.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,17 +48,21 @@ pub struct VectorSample {
     pub labels: LabelSet,
     /// The evaluation time in milliseconds.
     pub ts: i64,
-    /// The value.
+    /// The value; 0 where the sample is a histogram.
     pub value: f64,
+    /// The sample, where it is a native histogram.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
-/// A series with samples, ascending in time, at least one.
+/// A series with samples, floats or histograms, at least one. Both lists are ascending in time, and share no time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// The series.
     pub labels: LabelSet,
     /// Times in milliseconds and values.
     pub samples: Vec<(i64, f64)>,
+    /// Times in milliseconds and native histograms.
+    pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
 /// Remarks on a query that has a result, in upstream's words, each once, positions included.

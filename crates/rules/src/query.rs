@@ -94,7 +94,8 @@ impl Querier for EngineQuerier {
         let mut sink = |batch: storage::LeafBatch| {
             if let LeafData::Raw(raw) = &batch.data {
                 for (labels, ends) in batch.labels.iter().zip(raw.offsets.windows(2)) {
-                    if ends[1] > ends[0] {
+                    // Only plain samples: alert states are nothing else.
+                    if ends[1] > ends[0] && !storage::is_absent(raw.values[ends[1] - 1]) {
                         out.push((labels.clone(), raw.ts[ends[1] - 1], raw.values[ends[1] - 1]));
                     }
                 }

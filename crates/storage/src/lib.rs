@@ -20,6 +20,6 @@ pub use context::QueryContext;
 pub use error::{Error, ErrorKind};
 pub use leaf::{
     LeafBatch, LeafCost, LeafData, LeafExecutor, LeafOp, LeafRequest, LeafSink, MetaRequest, RawBlock,
-    TimeRange,
+    TimeRange, histogram_cost,
 };
 pub use status::{Cardinality, HeadStats, NameCount, StoreStatus};

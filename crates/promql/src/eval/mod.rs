@@ -4,12 +4,17 @@ mod aggregate;
 mod arith;
 mod binary;
 mod block;
+mod column;
+mod elements;
 mod extended;
 mod functions;
 mod grouping;
 mod histogram;
+mod histogram_fold;
+mod info;
 mod labels;
 mod leaf;
+mod mixed;
 mod range_call;
 mod rank;
 
@@ -20,9 +25,11 @@ use kernels::Grid;
 use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
+pub(crate) use info::first_selector;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
+use crate::histogram::neg;
 use crate::plan::Node;
 
 /// A node's value.
@@ -104,6 +111,7 @@ impl Evaluator<'_> {
                 }
                 Out::Vector(mut block) => {
                     block.cells.cells_mut().0.iter_mut().for_each(|v| *v = -*v);
+                    block.histograms.iter_mut().flatten().for_each(|(_, h)| neg(Arc::make_mut(h)));
                     block.drop_names(self.delayed_name_removal);
                     if !self.delayed_name_removal {
                         block.merge_duplicates()?;
@@ -113,6 +121,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }
 

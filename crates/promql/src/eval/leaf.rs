@@ -116,12 +116,13 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let mut own = None;
         let mut sink = |batch: LeafBatch| {
-            take(batch).map_err(|e| {
+            self.tally_batch(request, &batch).and_then(|()| take(batch)).map_err(|e| {
                 own = Some(e);
                 storage::Error::new(storage::ErrorKind::Cancelled, "the evaluation ended the leaf")
             })
         };
         let result = self.store.run(request, &self.ctx, &mut sink);
+        self.tally_leaf();
         match own {
             Some(error) => Err(error),
             None => Ok(result?),
@@ -292,7 +293,8 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
-        let inner = match self.eval(node, &grid)? {
+        let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
+        let inner = match evaluated? {
             Out::Vector(block) => block,
             Out::Scalar(values) => {
                 let mut block = Block::from_parts(vec![LabelSet::empty()], GridBlock::new(1, grid.steps));
@@ -301,6 +303,7 @@ impl Evaluator<'_> {
             }
             Out::Text(_) => return Err(QueryError::execution("a subquery of a string")),
         };
+        self.tally_windows(&inner, &grid, outer, range_ms);
         Ok(Some((grid, inner)))
     }
 

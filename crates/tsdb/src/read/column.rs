@@ -323,6 +323,9 @@ impl SeriesReader {
     ) {
         ctx.count_read(self.within.len());
         let (ts, values) = self.samples();
+        if !matches!(f, RangeFn::Last | RangeFn::LastTimestamp) {
+            ctx.count_windows(values, &self.windows);
+        }
         eval_column(f, ts, values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 

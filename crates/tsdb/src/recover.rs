@@ -133,6 +133,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         exemplars: Mutex::new(exemplars),
         newest_ms: AtomicI64::new(newest),
         index: RwLock::new(index),
+        segment_ended: log.has_ended(),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
         pieces: Mutex::new(pieces),

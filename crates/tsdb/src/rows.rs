@@ -192,3 +192,7 @@ fn new_group(definitions: &Definitions, key: &LabelSet) -> Result<Arc<Group>, Er
     }
     Ok(Arc::new(Group::new(id, key.clone())))
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -46,6 +46,7 @@ mod state;
 mod status;
 mod store;
 
+pub use exemplars::ExemplarStats;
 pub use options::{Clock, StoreOptions};
 pub use store::{Stats, Store};
 

@@ -47,6 +47,7 @@ mod state;
 mod status;
 mod store;
 
+pub use exemplars::ExemplarStats;
 pub use options::{Clock, StoreOptions};
 pub use store::{Stats, Store};
 

@@ -9,7 +9,7 @@ mod replay;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -29,7 +29,7 @@ use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::{Index, MAX_GROUP};
 use crate::log::Log;
-use crate::loose::Loose;
+use crate::loose::{Loose, Pressure};
 use crate::record::{self, kind};
 use crate::segment::Segment;
 use crate::state::{Current, ReadState};
@@ -132,6 +132,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         loose: RwLock::new(loose),
         exemplars: Mutex::new(exemplars),
         newest_ms: AtomicI64::new(newest),
+        // Until the first batch tells.
+        pressure: AtomicU8::new(Pressure::Near as u8),
         index: RwLock::new(index),
         segment_ended: log.has_ended(),
         log: Mutex::new(log),

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -46,6 +46,8 @@ pub struct Store {
     pub(crate) exemplars: Mutex<Exemplars>,
     /// The newest sample's time in the whole head; `i64::MIN` before the first.
     pub(crate) newest_ms: AtomicI64,
+    /// A `Pressure`: that of `loose` when it was last written to.
+    pub(crate) pressure: AtomicU8,
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
     /// A segment of the log ended and is not synced ([`Log::has_ended`]).
@@ -98,6 +100,9 @@ pub(crate) struct Counters {
     pub(crate) samples: AtomicU64,
     pub(crate) series_created: AtomicU64,
     pub(crate) out_of_order: AtomicU64,
+    /// Late samples taken: plain ones, histograms.
+    pub(crate) late: [AtomicU64; 2],
+    pub(crate) exemplars: AtomicU64,
     pub(crate) corruptions: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) checkpoint_bytes: AtomicU64,
@@ -163,6 +168,14 @@ pub struct Stats {
     pub time_retentions: u64,
     /// Blocks dropped by size since start.
     pub size_retentions: u64,
+    /// Samples older than their series' newest that were taken since start: plain ones, histograms.
+    pub late_samples: [u64; 2],
+    /// Exemplars taken since start.
+    pub exemplars_appended: u64,
+    /// Bytes of memory that samples outside of groups take, about.
+    pub loose_bytes: u64,
+    /// The exemplars kept.
+    pub exemplars: crate::ExemplarStats,
 }
 
 impl Store {
@@ -237,6 +250,10 @@ impl Store {
             merges: get(&c.merges),
             time_retentions: get(&c.time_retentions),
             size_retentions: get(&c.size_retentions),
+            late_samples: [get(&c.late[0]), get(&c.late[1])],
+            exemplars_appended: get(&c.exemplars),
+            loose_bytes: self.loose.read().memory() as u64,
+            exemplars: self.exemplars.lock().stats(),
         }
     }
 

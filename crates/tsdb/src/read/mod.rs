@@ -27,10 +27,12 @@ use column::{Places, SeriesReader};
 use join::{Entry, NOWHERE, Selection};
 use view::{GroupView, LooseView};
 
-/// Series in a unit of work.
-const UNIT_SERIES: usize = 256;
+/// Series in a unit of work, at most and at least.
+const UNIT_SERIES: std::ops::RangeInclusive<usize> = 16..=256;
+/// Cells of a unit's results: half a megabyte, so that they are folded while a cache has them.
+const UNIT_CELLS: usize = 1 << 16;
 /// Units in a wave, per thread: what is held before the sink gets it.
-const WAVE_UNITS: usize = 8;
+const WAVE_UNITS: usize = 16;
 /// Fewer series than this are not worth a thread.
 const SERIES_PER_THREAD: usize = 512;
 
@@ -154,7 +156,8 @@ impl Store {
         reader: &mut SeriesReader,
     ) -> Result<Option<LeafBatch>, Error> {
         let mut labels = Vec::with_capacity(unit.len());
-        let mut grid = GridBlock::new(0, request.grid.steps);
+        let rows = if matches!(request.op, LeafOp::Range(_)) { unit.len() } else { 0 };
+        let mut grid = GridBlock::with_capacity(rows, request.grid.steps);
         let mut raw = RawBlock { offsets: vec![0], ..RawBlock::default() };
         for selected in unit {
             ctx.check()?;
@@ -234,8 +237,9 @@ impl Store {
 }
 
 /// Entries of one group, or of none, a unit of work each.
-fn units(entries: &[Entry]) -> Vec<&[Entry]> {
-    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(UNIT_SERIES)).collect()
+fn units(entries: &[Entry], steps: usize) -> Vec<&[Entry]> {
+    let series = (UNIT_CELLS / steps).clamp(*UNIT_SERIES.start(), *UNIT_SERIES.end());
+    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(series)).collect()
 }
 
 fn held(batch: &LeafBatch) -> usize {
@@ -284,7 +288,7 @@ impl LeafExecutor for Store {
     fn run(&self, request: &LeafRequest, ctx: &QueryContext, sink: &mut dyn LeafSink) -> Result<(), Error> {
         ctx.check()?;
         let selection = self.selection(request)?;
-        let units = units(&selection.entries);
+        let units = units(&selection.entries, request.grid.steps.max(1));
         let threads = self.threads(selection.entries.len());
         for wave in units.chunks(threads * WAVE_UNITS) {
             let results = self.run_wave(&selection, wave, threads, request, ctx);

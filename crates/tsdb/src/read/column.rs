@@ -132,6 +132,8 @@ impl SeriesReader {
                 self.view_of = 0;
             }
         }
+        // A reader's first series may have no samples in the range, and so nothing that changed.
+        changed |= matches!(request.op, LeafOp::Range(_)) && self.windows.len() != request.grid.steps;
         if changed {
             self.within = rows_of(&self.ts, request.time_range());
             self.windows = self.windows_of(request);

@@ -15,8 +15,8 @@ pub enum Answer {
     Error(u16, String, String),
     /// A string.
     Text(String),
-    /// Anything else: its type, and per series (its labels as JSON) times and values as they were written.
-    Points(String, BTreeMap<String, Vec<(String, f64)>>),
+    /// Anything else: its type and its series.
+    Points(String, Points),
     /// The series of an instant vector in the order in which they came, too.
     Ordered(Vec<f64>, Box<Answer>),
 }
@@ -144,9 +144,12 @@ pub fn compare(ours: &Answer, theirs: &Answer) -> Sameness {
     }
 }
 
-type Points = BTreeMap<String, Vec<(String, f64)>>;
+/// Per series, its labels as JSON, times and values as they were written.
+pub type Points = BTreeMap<String, Vec<(String, f64)>>;
 
-fn points(ours: &Points, theirs: &Points) -> Sameness {
+/// How alike two sets of series are.
+#[must_use]
+pub fn points(ours: &Points, theirs: &Points) -> Sameness {
     if let Some(labels) = ours.keys().find(|l| !theirs.contains_key(*l)) {
         return Sameness::Different(format!("{labels} is not there"));
     }

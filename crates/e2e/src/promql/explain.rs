@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::{Answer, Sameness, TOLERANCE, ask, compare};
+use super::answer::{Answer, Points, Sameness, TOLERANCE, ask, compare, points};
 use super::query::{Expr, Times};
 
 /// Differences that are meant.
@@ -17,12 +17,18 @@ pub enum Reason {
     Rounding,
     /// Sums and means are compensated since 2.54 and 2.55; the difference is small beside what was summed.
     Compensated,
+    /// The same with sums that overflow or hold infinities, of which the compensation yields infinities now, NaN then.
+    Overflow,
+    /// `topk` and `bottomk` of less than one are empty since 3.5, however much less.
+    NegativeCount,
     /// `stddev` and `stdvar` of values that are not finite: NaN since 3.0, formerly it depended on the order.
     NotFinite,
     /// `rate` and `increase` extrapolate by half an interval at most since 2.51, also before a counter's zero.
     Extrapolation,
     /// Negation, `label_replace` and `label_join` may give two series the same labels since 3.9, at different times.
     Merged,
+    /// `atan2` drops the metric's name by now, as the other arithmetic does.
+    NameOfAtan2,
     /// Comparisons that filter refuse many-to-one matches since 3.9, also of pairs that the comparison drops.
     FilteredMatch,
 }
@@ -129,10 +135,21 @@ impl Pair<'_> {
                 let filters = matches!(expr, Expr::Binary { op, .. } if ["==", "!=", "<", "<=", ">", ">="].contains(&op.as_str()));
                 return Ok(filters.then_some(Reason::FilteredMatch));
             }
+            (Answer::Points(_, series), Answer::Error(422, _, text)) if text.contains("overflows int64") => {
+                return Ok(series.is_empty().then_some(Reason::NegativeCount));
+            }
             _ => return Ok(None),
         };
         if parts.iter().any(|p| p.sameness == Sameness::Near) {
             return Ok(Some(Reason::Rounding));
+        }
+        if let Expr::Binary { op, .. } = expr
+            && op == "atan2"
+        {
+            let unnamed: Points =
+                their_series.iter().map(|(labels, points)| (without_name(labels), points.clone())).collect();
+            let alike = !matches!(points(series, &unnamed), Sameness::Different(_));
+            return Ok(alike.then_some(Reason::NameOfAtan2));
         }
         let values = || parts.last().and_then(|p| p.ours.as_ref()).into_iter().flat_map(Answer::values);
         match expr {
@@ -143,8 +160,7 @@ impl Pair<'_> {
                 Ok(Some(Reason::NotFinite))
             }
             Expr::Aggregate { op: op @ ("sum" | "avg" | "stddev" | "stdvar"), .. } => {
-                let scale = values().filter(|v| v.is_finite()).fold(0.0, |a: f64, b| a.max(b.abs()));
-                Ok(within(op, series, their_series, scale).then_some(Reason::Compensated))
+                Ok(within(op, series, their_series, largest(values())))
             }
             Expr::Call(name @ ("rate" | "increase"), args) => {
                 let checked = self.extrapolated(name, &args[0], whole, series, their_series)?;
@@ -155,9 +171,9 @@ impl Pair<'_> {
                 let mut scale: f64 = 0.0;
                 for f in ["max_over_time", "min_over_time"] {
                     let answer = ask(self.ours, &format!("{f}({})", range.text(whole)), times, false)?;
-                    scale = answer.values().filter(|v| v.is_finite()).fold(scale, |a, b| a.max(b.abs()));
+                    scale = scale.max(largest(answer.values()));
                 }
-                Ok(within(name, series, their_series, scale).then_some(Reason::Compensated))
+                Ok(within(name, series, their_series, scale))
             }
             _ => Ok(None),
         }
@@ -173,7 +189,7 @@ impl Pair<'_> {
         their_series: &Points,
     ) -> anyhow::Result<bool> {
         let Expr::Range(_, range_ms, modifiers) = range else { return Ok(false) };
-        if modifiers.at.is_some() || !series.keys().eq(their_series.keys()) {
+        if !series.keys().eq(their_series.keys()) {
             return Ok(false);
         }
         for ((labels, ours), theirs) in series.iter().zip(their_series.values()) {
@@ -184,7 +200,7 @@ impl Pair<'_> {
                 let at = (ts.parse::<f64>()? * 1000.0).round() as i64;
                 let raw = ask(self.ours, &range.text(whole), Times::instant(at), false)?;
                 let Answer::Points(_, raw) = raw else { return Ok(false) };
-                let end = at - modifiers.offset_ms;
+                let end = modifiers.time(at, whole) - modifiers.offset_ms;
                 // Labels of a rate are those of its samples without the name.
                 let found = raw.iter().any(|(raw_labels, samples)| {
                     without_name(raw_labels) == *labels
@@ -199,8 +215,6 @@ impl Pair<'_> {
         Ok(true)
     }
 }
-
-type Points = BTreeMap<String, Vec<(String, f64)>>;
 
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
@@ -241,28 +255,40 @@ fn extrapolate(name: &str, samples: &[(String, f64)], (start, end): (i64, i64), 
 fn by_time(series: &Points) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (ts, value) in series.values().flatten() {
-        all.entry(ts).or_default().push(value.to_string());
+        // Zeros of either sign are one value.
+        all.entry(ts).or_default().push((value + 0.0).to_string());
     }
     all.values_mut().for_each(|values| values.sort_unstable());
     all
 }
 
+/// The largest magnitude; NaNs are none.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |a, b| a.max(b.abs()))
+}
+
+/// From here on a product of two such numbers may overflow.
+const HUGE: f64 = 1e150;
+
 /// Whether values differ only by what sums of numbers as large as `scale` may lose.
-fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> bool {
+fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reason> {
     let bound = match name {
-        "sum" | "avg" | "stddev" | "sum_over_time" | "avg_over_time" | "stddev_over_time" | "deriv" | "delta" => scale,
+        "sum" | "avg" | "stddev" | "sum_over_time" | "avg_over_time" | "stddev_over_time" | "deriv" => scale,
         "stdvar" | "stdvar_over_time" => scale * scale,
         // An hour ahead of windows that have at least seconds.
         "predict_linear" => scale * 3600.0,
-        _ => return false,
+        _ => return None,
     };
-    if !ours.keys().eq(theirs.keys()) {
-        return false;
+    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0));
+    if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
+        return None;
     }
-    let pairs = ours.values().zip(theirs.values()).flat_map(|(a, b)| a.iter().zip(b));
-    pairs.into_iter().all(|((t, a), (u, b))| {
-        t == u && (a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * bound)
-    })
+    if scale >= HUGE {
+        return Some(Reason::Overflow);
+    }
+    let mut pairs = ours.values().flatten().zip(theirs.values().flatten());
+    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * bound;
+    pairs.all(|((_, a), (_, b))| close(*a, *b)).then_some(Reason::Compensated)
 }
 
 #[cfg(test)]

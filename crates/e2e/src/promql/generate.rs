@@ -45,13 +45,13 @@ const RANGES_MS: &[i64] = &[45_000, 60_000, 90_000, 150_000, 300_000, 307_000, 6
 const WRONG: &[&str] = &[
     "sum(1)", "rate(cpus)", "abs()", "1 > 2", "cpus and 1", "no_such_function(cpus)", "cpus[5m]", "sum(cpus", "cpus{",
     "cpus + on (job) group_left group_right cpus", "{}", "{job=~\".*\"}", "topk(cpus, cpus)", "-\"text\"",
-    "cpus offset 5m offset 5m", "cpus[5m][5m]", "count_values(\"~\", cpus)", "label_join(cpus, \"~\", \"-\", \"job\")",
+    "cpus offset 5m offset 5m", "cpus[5m][5m]",
     "label_replace(cpus, \"a\", \"$1\", \"job\", \"(\")", "topk(1e30, cpus)", "quantile(\"x\", cpus)", "1 + \"a\"",
     "cpus{job=~\"(\"}", "sum by (job) without (instance) (cpus)", "cpus and bool cpus", "cpus + bool cpus",
     "rate(cpus[0s])", "cpus @ \"x\"", "histogram_quantile(cpus, 0.5)", "clamp(cpus, 1)", "\"unclosed", "5 % % 2",
     "cpus and on (job) group_left () cpus", "vector(cpus)", "scalar(1)", "time(1)", "label_replace(cpus)",
     "requests_total + on (job) requests_total", "requests_total * on (instance) bytes_total", "rate(cpus[5m])[5m]",
-    "cpus == on (job) cpus", "sum(cpus) by", "absent_over_time(cpus)", "((cpus)", "cpus)", "@", "5m", "cpus[5]x",
+    "cpus == on (job) cpus", "sum(cpus) by", "absent_over_time(cpus)", "((cpus)", "cpus)", "@", "cpus[5]x",
 ];
 
 impl Generator {

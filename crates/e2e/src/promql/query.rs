@@ -41,6 +41,19 @@ pub struct Modifiers {
     pub at: Option<At>,
 }
 
+impl Modifiers {
+    /// What `ts` becomes by `@`, within a query over `whole`.
+    #[must_use]
+    pub fn time(&self, ts: i64, whole: Times) -> i64 {
+        match self.at {
+            None => ts,
+            Some(At::Time(at)) => at,
+            Some(At::Start) => whole.start_ms,
+            Some(At::End) => whole.end_ms,
+        }
+    }
+}
+
 /// A query or a part of one.
 #[derive(Debug, Clone)]
 pub enum Expr {
@@ -101,12 +114,7 @@ impl Expr {
         match self {
             Self::Number(_) | Self::Text(_) | Self::Select(..) | Self::Range(..) | Self::Wrong(_) => Vec::new(),
             Self::Subquery { inner, range_ms, step_ms, modifiers } => {
-                let (start, end) = match modifiers.at {
-                    None => (times.start_ms, times.end_ms),
-                    Some(At::Time(at)) => (at, at),
-                    Some(At::Start) => (whole.start_ms, whole.start_ms),
-                    Some(At::End) => (whole.end_ms, whole.end_ms),
-                };
+                let (start, end) = (modifiers.time(times.start_ms, whole), modifiers.time(times.end_ms, whole));
                 let step = step_ms.unwrap_or(DEFAULT_STEP_MS);
                 let first = start - modifiers.offset_ms - range_ms;
                 let start_ms = (first.div_euclid(step) + 1) * step;
@@ -119,6 +127,14 @@ impl Expr {
             Self::Binary { sides, .. } => vec![(&sides.0, times), (&sides.1, times)],
             Self::Negate(inner) => vec![(inner, times)],
         }
+    }
+
+    /// Whether an operation that may choose among equal values is in it.
+    #[must_use]
+    pub fn chooses(&self) -> bool {
+        let now = Times::instant(0);
+        matches!(self, Self::Aggregate { op: "topk" | "bottomk", .. })
+            || self.parts(now, now).iter().any(|(part, _)| part.chooses())
     }
 
     /// Whether it is a range vector.
@@ -155,20 +171,13 @@ impl Fixed<'_> {
     }
 
     fn modifiers(&self, f: &mut fmt::Formatter<'_>, modifiers: Modifiers) -> fmt::Result {
-        let at = match (modifiers.at, self.1) {
-            (None, _) => None,
-            (Some(At::Time(at)), _) => Some(at),
-            (Some(At::Start), Some(whole)) => Some(whole.start_ms),
-            (Some(At::End), Some(whole)) => Some(whole.end_ms),
-            (Some(At::Start), None) => return self.offset(f, modifiers, " @ start()"),
-            (Some(At::End), None) => return self.offset(f, modifiers, " @ end()"),
-        };
-        let at = at.map_or_else(String::new, |at| format!(" @ {}", seconds(at)));
-        self.offset(f, modifiers, &at)
-    }
-
-    fn offset(&self, f: &mut fmt::Formatter<'_>, modifiers: Modifiers, at: &str) -> fmt::Result {
-        f.write_str(at)?;
+        match (modifiers.at, self.1) {
+            (None, _) => {}
+            (Some(_), Some(whole)) => write!(f, " @ {}", seconds(modifiers.time(0, whole)))?,
+            (Some(At::Time(at)), None) => write!(f, " @ {}", seconds(at))?,
+            (Some(At::Start), None) => f.write_str(" @ start()")?,
+            (Some(At::End), None) => f.write_str(" @ end()")?,
+        }
         match modifiers.offset_ms {
             0 => Ok(()),
             ms if ms < 0 => write!(f, " offset -{}", duration(-ms)),

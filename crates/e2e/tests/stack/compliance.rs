@@ -36,6 +36,12 @@ fn variants(name: &str) -> Vec<&'static str> {
     }
 }
 
+/// Queries that fail in 2.42 and, on purpose, not in later releases: any UTF-8 is a label name since 3.0.
+const ALLOWED_BY_NOW: &[&str] = &[
+    "label_replace(demo_num_cpus, \"~invalid\", \"\", \"src\", \"(.*)\")",
+    "label_join(demo_num_cpus, \"~invalid\", \"-\", \"instance\")",
+];
+
 /// A query and whether it must fail.
 type Case = (String, bool);
 
@@ -106,12 +112,15 @@ fn compliance_queries_have_equal_answers() {
                     wrong.push(format!("{query}: {}", if *fails { "must fail" } else { "must not fail" }));
                 }
             }
+            Ok((answer, _)) if *fails && ALLOWED_BY_NOW.contains(&query.as_str()) => {
+                with_samples += usize::from(answer.has_samples());
+            }
             Ok((_, Sameness::Different(difference))) => wrong.push(format!("{query}: {difference}")),
             Err(error) => wrong.push(format!("{query}: {error:#}")),
         }
     }
     println!("compliance queries: {} asked, {with_samples} with samples, {} differ", cases.len(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(cases.len(), 537);
+    assert_eq!(cases.len(), 539);
     assert!(with_samples * 10 > cases.len() * 8, "only {with_samples} have samples");
 }

@@ -4,6 +4,7 @@
 use model::Matcher;
 
 use crate::error::{QueryError, QueryErrorKind};
+use crate::eval::first_selector;
 use crate::parser::{
     AggregateOp, At, BinaryOp, DurationValue, Expr, Function, RangeModifier, Span, SubqueryExpr,
     VectorMatching, VectorSelector,
@@ -48,6 +49,7 @@ pub(crate) enum Node {
     Binary(Box<Binary>),
     Negate(Box<Node>),
     Call(Box<Call>),
+    Info(Box<Info>),
 }
 
 /// An instant selector.
@@ -126,6 +128,17 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) args: Vec<(Node, Span)>,
     pub(crate) span: Span,
+}
+
+/// `info(input, labels)`
+#[derive(Debug, Clone)]
+pub(crate) struct Info {
+    pub(crate) input: Node,
+    /// The matchers of the second argument.
+    pub(crate) labels: Option<Vec<Matcher>>,
+    /// When the info series are looked up, as in a selector.
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) offset_ms: i64,
 }
 
 /// Functions whose result depends on the step even if their arguments do not.
@@ -240,6 +253,7 @@ impl Planner {
             "end" => return seconds(end_ms),
             "range" => return seconds(end_ms - start_ms),
             "step" => return seconds(if start_ms == end_ms { 0 } else { step_ms }),
+            "info" => return self.info(args),
             "timestamp" => {
                 if let Some(Expr::Vector(selector)) = args.first().map(Expr::unwrap_parens) {
                     let selector = inner.selector(selector)?;
@@ -275,6 +289,32 @@ impl Planner {
         }
         let args = wrap_unless(fixed, lowered);
         Ok((Node::Call(Box::new(Call { name: func.name, args, span })), fixed))
+    }
+
+    fn info(&self, args: &[Expr]) -> Result<(Node, bool), QueryError> {
+        let [input, labels @ ..] = args else {
+            return Err(QueryError::execution("info() without an argument"));
+        };
+        let (mut at_ms, mut offset_ms) = (None, 0);
+        if let Some((selector, subqueries)) = first_selector(input) {
+            at_ms = self.at(selector.at);
+            offset_ms = self.duration(&selector.offset, true)?;
+            for subquery in subqueries {
+                if at_ms.is_none() {
+                    at_ms = self.at(subquery.at);
+                    offset_ms += self.duration(&subquery.offset, true)?;
+                }
+            }
+        }
+        let (input, fixed) = self.lower(input)?;
+        // The second argument is a selector without `@`, so upstream takes the call for dependent on the step.
+        let fixed_call = fixed && labels.is_empty();
+        let input = if fixed && !fixed_call { once(input) } else { input };
+        let labels = labels.first().and_then(|l| match l.unwrap_parens() {
+            Expr::Vector(v) => Some(v.matchers.clone()),
+            _ => None,
+        });
+        Ok((Node::Info(Box::new(Info { input, labels, at_ms, offset_ms })), fixed_call))
     }
 
     fn selector(&self, selector: &VectorSelector) -> Result<Selector, QueryError> {

@@ -69,7 +69,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn select(
+    pub(super) fn select(
         &self,
         selector: &Selector,
         f: RangeFn,

@@ -11,6 +11,7 @@ mod functions;
 mod grouping;
 mod histogram;
 mod histogram_fold;
+mod info;
 mod labels;
 mod leaf;
 mod mixed;
@@ -25,6 +26,7 @@ use kernels::Grid;
 use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
+pub(crate) use info::first_selector;
 pub(crate) use tally::Tally;
 
 use crate::annotations::Notes;
@@ -123,6 +125,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }
 

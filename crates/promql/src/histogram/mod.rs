@@ -16,6 +16,8 @@ mod reset;
 mod runs;
 mod sums;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trim;
 mod validate;
@@ -30,7 +32,7 @@ pub(crate) use estimate::{NanObservations, avg, fraction, quantile, stddev, stdv
 pub(crate) use extended::{Edges, extended_window, smoothed_instant};
 pub use ops::to_float;
 pub(crate) use ops::{add, compact, copy_to_schema, div, equals, mul, neg, reduce_resolution, sub};
-pub(crate) use reset::detect_reset;
+pub use reset::detect_reset;
 pub(crate) use sums::{HistogramAvg, HistogramSum};
 pub(crate) use terms::Reconciled;
 pub use text::{TestExpression, Text};

@@ -9,7 +9,8 @@ use super::terms::{as_schema, common_bounds, zero_count_within};
 /// Whether a counter was reset between `previous` and `current`: its hint says so, a count went down, a populated bucket
 /// went missing, or the layout changed as it only does with a reset (finer schema, narrower zero bucket, a zero bucket
 /// that now cuts a populated one). The sum has no say.
-pub(crate) fn detect_reset(current: &Histogram, previous: &Histogram) -> bool {
+#[must_use]
+pub fn detect_reset(current: &Histogram, previous: &Histogram) -> bool {
     match current.reset_hint {
         ResetHint::Reset => return true,
         ResetHint::NoReset => return false,

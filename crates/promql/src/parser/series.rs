@@ -119,7 +119,7 @@ impl Parser<'_> {
                 return Ok((builder.build(), end));
             }
         } else if kind != Kind::LeftBrace {
-            return self.unexpected();
+            return self.unexpected("a metric name or \"{\"");
         }
         self.expect(Kind::LeftBrace)?;
         if let Some(close) = self.take(Kind::RightBrace) {

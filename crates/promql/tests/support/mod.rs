@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kernels::{GridBlock, RangeFn, Windows, eval_column};
-use model::{Histogram, LabelSet, METRIC_NAME};
+use model::{Histogram, LabelSet, METRIC_NAME, ResetHint};
 use storage::{
     Error, LeafBatch, LeafCost, LeafData, LeafExecutor, LeafOp, LeafRequest, LeafSink, MetaRequest,
     QueryContext, RawBlock, TimeRange,
@@ -25,6 +25,26 @@ impl StoredSeries {
         Self { labels, ts: Vec::new(), values: Vec::new(), histograms: Vec::new() }
     }
 
+    /// Hints as upstream's store gives them back: none for the first histogram of a chunk, "no reset" for the others. Chunks
+    /// end at resets, at floats, and where the layout changes.
+    fn hints_as_stored(&mut self) {
+        let mut before: Option<(i64, Arc<Histogram>)> = None;
+        for (t, h) in &mut self.histograms {
+            let chunk = before.take().filter(|(before_t, before)| {
+                let float_between = self.ts.iter().any(|f| *before_t < *f && *f < *t);
+                !float_between && !before.is_stale() && continues_chunk(h, before)
+            });
+            let hint = match h.reset_hint {
+                ResetHint::Gauge => ResetHint::Gauge,
+                _ if chunk.is_some() => ResetHint::NoReset,
+                _ => ResetHint::Unknown,
+            };
+            // Comparing needs the hint as it was written; a reset that was written once ends a chunk each time.
+            before = Some((*t, Arc::clone(h)));
+            Arc::make_mut(h).reset_hint = hint;
+        }
+    }
+
     /// Appends the samples within a range to a raw block, staleness markers only where asked for.
     fn select(&self, range: TimeRange, markers: bool, raw: &mut RawBlock) {
         let floats = self.ts.iter().zip(&self.values).map(|(t, v)| (*t, *v, None));
@@ -41,6 +61,19 @@ impl StoredSeries {
             raw.values.push(v);
         }
     }
+}
+
+fn continues_chunk(h: &Histogram, before: &Histogram) -> bool {
+    let gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
+    let comparable = Histogram {
+        reset_hint: if h.reset_hint == ResetHint::Reset { ResetHint::Reset } else { ResetHint::Unknown },
+        ..h.clone()
+    };
+    let layout = h.schema == before.schema
+        && h.zero_threshold == before.zero_threshold
+        && h.custom_values == before.custom_values;
+    h.is_stale()
+        || (layout && gauge(h) == gauge(before) && (gauge(h) || !promql::histogram::detect_reset(&comparable, before)))
 }
 
 /// The store.
@@ -95,6 +128,7 @@ impl Memory {
                 Err(i) => series.histograms.insert(i, (t, h)),
             }
         }
+        series.hints_as_stored();
     }
 
     fn selected(&self, matchers: &[model::Matcher]) -> Vec<&StoredSeries> {

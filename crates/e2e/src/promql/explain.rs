@@ -25,6 +25,8 @@ pub enum Reason {
     NotFinite,
     /// `rate` and `increase` extrapolate by half an interval at most since 2.51, also before a counter's zero.
     Extrapolation,
+    /// `predict_linear` of a selector with `@` uses the same samples at each step since 2.51; only the time it starts from moves.
+    MovedWindow,
     /// Negation, `label_replace` and `label_join` may give two series the same labels since 3.9, at different times.
     Merged,
     /// `atan2` drops the metric's name by now, as the other arithmetic does.
@@ -165,6 +167,13 @@ impl Pair<'_> {
             Expr::Call(name @ ("rate" | "increase"), args) => {
                 let checked = self.extrapolated(name, &args[0], whole, series, their_series)?;
                 Ok(checked.then_some(Reason::Extrapolation))
+            }
+            Expr::Call("predict_linear", args) if times.step_ms > 0 && args[0].has_at() => {
+                let keys = series.keys().eq(their_series.keys());
+                let first = |s: &Points| s.values().map(|points| points.first().cloned()).collect::<Vec<_>>();
+                let alike = first(series).into_iter().flatten().zip(first(their_series).into_iter().flatten());
+                let starts_alike = alike.into_iter().all(|((t, a), (u, b))| t == u && (near(a, b) || a.is_nan()));
+                Ok((keys && starts_alike).then_some(Reason::MovedWindow))
             }
             Expr::Call(name, args) if args.iter().any(Expr::is_range) => {
                 let Some(range) = args.iter().find(|a| a.is_range()) else { return Ok(None) };

@@ -137,6 +137,17 @@ impl Expr {
             || self.parts(now, now).iter().any(|(part, _)| part.chooses())
     }
 
+    /// Whether it is a selector or subquery with `@`.
+    #[must_use]
+    pub fn has_at(&self) -> bool {
+        match self {
+            Self::Select(_, modifiers) | Self::Range(_, _, modifiers) | Self::Subquery { modifiers, .. } => {
+                modifiers.at.is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a range vector.
     #[must_use]
     pub fn is_range(&self) -> bool {

@@ -129,14 +129,6 @@ impl Expr {
         }
     }
 
-    /// Whether an operation that may choose among equal values is in it.
-    #[must_use]
-    pub fn chooses(&self) -> bool {
-        let now = Times::instant(0);
-        matches!(self, Self::Aggregate { op: "topk" | "bottomk", .. })
-            || self.parts(now, now).iter().any(|(part, _)| part.chooses())
-    }
-
     /// Whether it is a selector or subquery with `@`.
     #[must_use]
     pub fn has_at(&self) -> bool {

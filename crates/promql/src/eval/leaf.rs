@@ -293,6 +293,9 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
+        // Before anything of the grid's length is made: `vector(1)[100y:1ms]` ends here, not the process.
+        self.ctx.hold(grid.steps)?;
+        self.ctx.release(grid.steps);
         let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
         let inner = match evaluated? {
             Out::Vector(block) => block,

@@ -103,6 +103,10 @@ pub(crate) const SCALE_QUERIES: [Query; 4] = [
         Shape::Instant,
         "sum by (code) (rate(http_requests_total{instance=\"10.0.0.7:9100\"}[5m]))",
     ),
-    same("regex, 140 series", Shape::Instant, "container_memory_working_set_bytes{instance=~\"10.0.0.[0-9]:9100\"}"),
+    same(
+        "regex, 140 series",
+        Shape::Instant,
+        "container_memory_working_set_bytes{instance=~\"10.0.0.[0-9]:9100\"}",
+    ),
     query("all of 1 instance", Shape::Instant, "count by (__name__) ({instance=\"10.0.0.3:9100\"})"),
 ];

@@ -130,7 +130,12 @@ fn loaded(bench: &Bench, program: &Program, sent: &Sent, sizes: &Sizes) -> anyho
     Ok(server)
 }
 
-fn measure(server: &mut Server, query: &Query, last_ms: i64, batches: usize) -> anyhow::Result<(Cost, Answer)> {
+fn measure(
+    server: &mut Server,
+    query: &Query,
+    last_ms: i64,
+    batches: usize,
+) -> anyhow::Result<(Cost, Answer)> {
     let path = path(query, last_ms);
     let address = server.address.clone();
     let mut connection = Connection::open(&address, Duration::from_secs(120))?;
@@ -185,7 +190,8 @@ fn answer(body: &[u8]) -> anyhow::Result<Answer> {
     let result = reply["data"]["result"].as_array().context("no result in the answer of a query")?;
     let mut answer = Answer { series: result.len(), points: 0, sum: 0.0 };
     for series in result {
-        let points = series["values"].as_array().map_or(std::slice::from_ref(&series["value"]), Vec::as_slice);
+        let points =
+            series["values"].as_array().map_or(std::slice::from_ref(&series["value"]), Vec::as_slice);
         for point in points {
             let value = point[1].as_str().context("a value")?;
             let value: f64 = value.replace("Inf", "inf").parse().context("a value")?;
@@ -289,7 +295,8 @@ mod tests {
 
     #[test]
     fn answers_are_summed_and_compared() {
-        let vector = br#"{"data":{"result":[{"metric":{},"value":[1,"2.5"]},{"metric":{},"value":[1,"+Inf"]}]}}"#;
+        let vector =
+            br#"{"data":{"result":[{"metric":{},"value":[1,"2.5"]},{"metric":{},"value":[1,"+Inf"]}]}}"#;
         let matrix = br#"{"data":{"result":[{"metric":{},"values":[[1,"1"],[2,"NaN"],[3,"4"]]}]}}"#;
         let a = answer(vector).unwrap();
         let b = answer(matrix).unwrap();

@@ -88,7 +88,10 @@ impl Evaluator<'_> {
                         let k = (param as i64).clamp(0, here.len() as i64) as usize;
                         if by_value {
                             let values = here.iter().map(|&r| (input.cells.row(r).0[step], r));
-                            best(values, k, node.op == AggregateOp::Topk).into_iter().map(|(_, r)| r).collect()
+                            best(values, k, node.op == AggregateOp::Topk)
+                                .into_iter()
+                                .map(|(_, r)| r)
+                                .collect()
                         } else {
                             here[..k].to_vec()
                         }
@@ -153,9 +156,13 @@ impl Best {
                 // Most rows are below the bar at most steps.
                 let pairs = values.iter().zip(&*bars).enumerate();
                 let enter = if self.greatest {
-                    pairs.fold(0, |bits, (i, (v, bar))| bits | u64::from((v > bar) | v.is_nan() | bar.is_nan()) << i)
+                    pairs.fold(0, |bits, (i, (v, bar))| {
+                        bits | u64::from((v > bar) | v.is_nan() | bar.is_nan()) << i
+                    })
                 } else {
-                    pairs.fold(0, |bits, (i, (v, bar))| bits | u64::from((v < bar) | v.is_nan() | bar.is_nan()) << i)
+                    pairs.fold(0, |bits, (i, (v, bar))| {
+                        bits | u64::from((v < bar) | v.is_nan() | bar.is_nan()) << i
+                    })
                 };
                 let mut left = enter & present[word];
                 while left != 0 {

@@ -26,10 +26,13 @@ impl Evaluator<'_> {
                 let before = streamed.held;
                 streamed.add(&part);
                 self.ctx.check()?;
-                Ok(self.ctx.hold(streamed.held - before)?)
+                let more = streamed.held - before;
+                self.ctx.hold(more)?;
+                Ok(self.ctx.hold_bytes(more * size_of::<(f64, usize)>())?)
             })?;
             // What is kept of it is counted as the result is.
             self.ctx.release(streamed.held);
+            self.ctx.release_bytes(streamed.held * size_of::<(f64, usize)>());
             Block::new(grid.steps)
         } else {
             self.eval(&node.input, grid)?.vector()?
@@ -67,6 +70,11 @@ impl Evaluator<'_> {
                 return Err(QueryError::execution(format!("Scalar value {} overflows int64", format_g(max))));
             }
         }
+        let has_histograms = streamed.met_histograms || input.has_histograms();
+        if by_value && has_histograms {
+            self.notes.borrow_mut().ignored_in_aggregation(node.op.as_str(), node.span);
+            input.drop_histograms();
+        }
         if one_group {
             return Ok(streamed.finish());
         }
@@ -76,8 +84,9 @@ impl Evaluator<'_> {
         for rows in &groups {
             self.ctx.check()?;
             for (step, &param) in params.iter().enumerate() {
-                let here: Vec<usize> =
-                    rows.iter().copied().filter(|&r| bit(input.cells.row(r).1, step)).collect();
+                let is_here =
+                    |&r: &usize| bit(input.cells.row(r).1, step) || input.histogram(r, step).is_some();
+                let here: Vec<usize> = rows.iter().copied().filter(is_here).collect();
                 let kept = match node.op {
                     AggregateOp::LimitRatio => {
                         let ratio = param.clamp(-1.0, 1.0);
@@ -98,7 +107,10 @@ impl Evaluator<'_> {
                     }
                 };
                 for &row in here.iter().filter(|r| !kept.contains(r)) {
-                    input.cells.row_mut(row).1[step / 64] &= !(1 << (step % 64));
+                    input.clear_float(row, step);
+                    if let Some(histograms) = input.histograms.get_mut(row) {
+                        histograms.retain(|h| h.0 != step);
+                    }
                 }
                 if grid.steps == 1 {
                     order.extend(kept);
@@ -132,6 +144,8 @@ struct Best {
     rows: Vec<(LabelSet, bool)>,
     /// Samples in all heaps.
     held: usize,
+    /// Which do not rank.
+    met_histograms: bool,
 }
 
 impl Best {
@@ -144,10 +158,12 @@ impl Best {
             bars: vec![f64::NAN; params.len()],
             rows: Vec::new(),
             held: 0,
+            met_histograms: false,
         }
     }
 
     fn add(&mut self, part: &Block) {
+        self.met_histograms |= part.has_histograms();
         for (row, labels) in part.labels.iter().enumerate() {
             let id = self.rows.len();
             self.rows.push((labels.clone(), part.drop_name[row]));

@@ -17,6 +17,13 @@ use crate::foreign;
 use crate::loose::{LooseReader, LooseSamples, LooseTaken};
 use crate::segment::{ColumnReader, Damaged, Verified};
 
+/// What is done with staleness markers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markers {
+    Kept,
+    LeftOut,
+}
+
 /// Where a series has samples.
 #[derive(Debug, Default)]
 pub(super) struct Places<'a> {
@@ -64,7 +71,6 @@ impl SeriesReader {
     pub(super) fn read(&mut self, places: &Places<'_>, request: &LeafRequest) -> u64 {
         let range = request.time_range();
         let mut damaged = 0;
-        let all = request.op == LeafOp::Samples;
         self.chunks.clear();
         self.histograms.clear();
         let mut histograms = false;
@@ -76,7 +82,7 @@ impl SeriesReader {
             histograms |= self.found.iter().any(|c| c.histogram);
             self.chunks.extend(self.found.iter().filter(|c| !c.histogram).map(|c| (number, *c)));
         }
-        if all && (histograms || places.loose.is_some_and(LooseTaken::has_histograms)) {
+        if histograms || places.loose.is_some_and(LooseTaken::has_histograms) {
             damaged += self.read_histograms(places, range);
         }
         if !deleted && places.foreign.is_empty() {
@@ -246,7 +252,7 @@ impl SeriesReader {
             match samples {
                 Ok(samples) => {
                     merged.extend(samples.floats);
-                    if request.op == LeafOp::Samples {
+                    if !samples.histograms.is_empty() {
                         let histograms = samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h)));
                         self.histograms.extend(histograms);
                         self.histograms.sort_by_key(|(t, _)| *t);
@@ -341,6 +347,9 @@ impl SeriesReader {
     ) {
         ctx.count_read(self.within.len());
         let (ts, values) = self.samples();
+        if !matches!(f, RangeFn::Last | RangeFn::LastTimestamp) {
+            ctx.count_windows(values, &self.windows);
+        }
         eval_column(f, ts, values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 
@@ -349,28 +358,17 @@ impl SeriesReader {
         (&self.ts[self.within.clone()], &self.values[self.within.clone()])
     }
 
-    /// Histograms within the request's range, where it asked for all samples.
+    /// Histograms within the request's range.
     pub(crate) fn histograms(&self) -> &[(i64, Arc<Histogram>)] {
         &self.histograms
     }
 
-    /// Appends the samples, staleness markers left out.
-    pub(super) fn select(&self, ctx: &QueryContext, raw: &mut RawBlock) {
-        let (ts, values) = self.samples();
-        ctx.count_read(ts.len());
-        for (&ts, &value) in ts.iter().zip(values) {
-            if !is_stale(value) {
-                raw.ts.push(ts);
-                raw.values.push(value);
-            }
-        }
-    }
-
-    /// Appends everything as it is stored.
-    pub(super) fn select_all(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+    /// Appends the samples.
+    pub(super) fn select(&self, markers: Markers, ctx: &QueryContext, raw: &mut RawBlock) {
         let (ts, values) = self.samples();
         ctx.count_read(ts.len() + self.histograms.len());
-        let mut histograms = self.histograms.iter().peekable();
+        let keep = markers == Markers::Kept;
+        let mut histograms = self.histograms.iter().filter(|(_, h)| keep || !h.is_stale()).peekable();
         let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
             raw.histograms.push((raw.ts.len(), Arc::clone(h)));
             raw.ts.push(t);
@@ -382,8 +380,10 @@ impl SeriesReader {
             }
             // A time has one sample; which came first is not known any more.
             let _ = histograms.next_if(|(at, _)| *at == t);
-            raw.ts.push(t);
-            raw.values.push(value);
+            if keep || !is_stale(value) {
+                raw.ts.push(t);
+                raw.values.push(value);
+            }
         }
         histograms.for_each(|(t, h)| put(*t, h, raw));
     }

@@ -111,7 +111,8 @@ impl SeriesReader {
             && match (&places.groups[..], places.loose) {
                 ([], None) => true,
                 ([], Some(_)) => {
-                    self.loose_samples.histograms.is_empty() && self.loose_samples.ts.first().is_none_or(after)
+                    self.loose_samples.histograms.is_empty()
+                        && self.loose_samples.ts.first().is_none_or(after)
                 }
                 ([(view, _)], None) => view.ts.first().is_none_or(after),
                 _ => false,
@@ -131,12 +132,17 @@ impl SeriesReader {
             }
             self.ts_of_blocks = self.ts.len();
         }
-        self.values.clear();
+        // What the last series left is overwritten, not cleared first.
+        let mut at = 0;
         for &(number, chunk) in &self.chunks {
-            let at = self.values.len();
-            self.values.resize(at + chunk.rows as usize, 0.0);
-            block(number).values(&chunk, &mut self.decoder, &mut self.values[at..])?;
+            let end = at + chunk.rows as usize;
+            if self.values.len() < end {
+                self.values.resize(end, 0.0);
+            }
+            block(number).values(&chunk, &mut self.decoder, &mut self.values[at..end])?;
+            at = end;
         }
+        self.values.truncate(at);
         let base = self.ts_of_blocks;
         match places.groups.first() {
             Some((view, slot)) => {

@@ -8,7 +8,7 @@ mod replay;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -124,6 +124,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         newest_ms: AtomicI64::new(newest),
         // Until the first batch tells.
         pressure: AtomicU8::new(Pressure::Near as u8),
+        long_holds: AtomicU32::new(0),
         index: RwLock::new(index),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),

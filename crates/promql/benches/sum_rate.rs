@@ -70,7 +70,7 @@ fn main() {
                 ],
             );
             let values = (0..260).map(|t| f64::from(t * (i % 7 + 1))).collect();
-            support::StoredSeries { labels, ts: ts.clone(), values }
+            support::StoredSeries { ts: ts.clone(), values, ..support::StoredSeries::new(labels) }
         })
         .collect();
     let store = Grouped { series };

@@ -3,6 +3,7 @@
 use model::float::{format_g, format_g_precision, go_quote};
 
 use crate::dates::rfc3339;
+use crate::histogram::{HistogramOp, WindowNote};
 use crate::parser::Span;
 use crate::value::Annotations;
 
@@ -91,6 +92,67 @@ impl Notes {
         self.add(false, text, span);
     }
 
+    pub(crate) fn incompatible_layout(&mut self, op: &str, span: Span) {
+        self.add(true, format!("incompatible bucket layout encountered for binary operator {op}"), span);
+    }
+
+    pub(crate) fn reset_collision(&mut self, op: HistogramOp, span: Span) {
+        self.add(true, format!("conflicting counter resets during histogram {}", word(op)), span);
+    }
+
+    pub(crate) fn mismatched_custom_buckets(&mut self, op: HistogramOp, span: Span) {
+        self.add(false, format!("mismatched custom buckets were reconciled during {}", word(op)), span);
+    }
+
+    pub(crate) fn mixed_in_aggregation(&mut self, span: Span) {
+        self.add(true, "encountered a mix of histograms and floats for aggregation".to_owned(), span);
+    }
+
+    pub(crate) fn ignored_in_aggregation(&mut self, aggregation: &str, span: Span) {
+        self.add(false, format!("ignored histogram in {aggregation} aggregation"), span);
+    }
+
+    pub(crate) fn mixed_exponential_custom(&mut self, metric: &str, span: Span) {
+        let text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name ";
+        self.add(true, text.to_owned() + &go_quote(metric), span);
+    }
+
+    pub(crate) fn mixed_classic_native(&mut self, metric: &str, span: Span) {
+        let text = "vector contains a mix of classic and native histograms";
+        self.add(true, text.to_owned() + &for_metric(metric), span);
+    }
+
+    pub(crate) fn quantile_of_nan(&mut self, metric: &str, effect: &str, span: Span) {
+        let text = format!("input to histogram_quantile has NaN observations, result is {effect}");
+        self.add(false, text + &for_metric(metric), span);
+    }
+
+    pub(crate) fn fraction_of_nan(&mut self, metric: &str, span: Span) {
+        let text =
+            "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+        self.add(false, text.to_owned() + &for_metric(metric), span);
+    }
+
+    /// What a function remarks on a window of the series of this metric.
+    pub(crate) fn window(&mut self, note: WindowNote, metric: &str, span: Span) {
+        let quoted = go_quote(metric);
+        let (warning, text) = match note {
+            WindowNote::MixedFloatsHistograms => {
+                (true, "encountered a mix of histograms and floats for metric name ")
+            }
+            WindowNote::NotCounter => (true, "this native histogram metric is not a counter: "),
+            WindowNote::NotGauge => (true, "this native histogram metric is not a gauge: "),
+            WindowNote::HistogramIgnored => (
+                false,
+                "ignored histograms in a range containing both floats and histograms for metric name ",
+            ),
+            WindowNote::MixedExponentialCustom => return self.mixed_exponential_custom(metric, span),
+            WindowNote::MismatchedCustomBuckets(op) => return self.mismatched_custom_buckets(op, span),
+            WindowNote::CounterResetCollision(op) => return self.reset_collision(op, span),
+        };
+        self.add(warning, text.to_owned() + &quoted, span);
+    }
+
     pub(crate) fn forced_monotonicity(&mut self, metric: &str, fixed: Monotonicity, span: Span) {
         let text = format!(
             "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}",
@@ -125,6 +187,14 @@ impl Notes {
             list.push(format!("{kind}: {}{detail} ({})", note.text, position(query, note.span)));
         }
         out
+    }
+}
+
+fn word(op: HistogramOp) -> &'static str {
+    match op {
+        HistogramOp::Add => "addition",
+        HistogramOp::Sub => "subtraction",
+        HistogramOp::Agg => "aggregation",
     }
 }
 

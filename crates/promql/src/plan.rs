@@ -4,6 +4,7 @@
 use model::Matcher;
 
 use crate::error::{QueryError, QueryErrorKind};
+use crate::eval::first_selector;
 use crate::parser::{
     AggregateOp, At, BinaryOp, DurationValue, Expr, Function, RangeModifier, Span, SubqueryExpr,
     VectorMatching, VectorSelector,
@@ -16,6 +17,17 @@ pub(crate) struct QueryTimes {
     pub(crate) end_ms: i64,
     /// 0 for an instant query.
     pub(crate) step_ms: i64,
+}
+
+impl QueryTimes {
+    /// How many times the query is evaluated at.
+    pub(crate) fn steps(&self) -> usize {
+        if self.step_ms <= 0 {
+            return 1;
+        }
+        let last = self.end_ms.saturating_sub(self.start_ms) / self.step_ms;
+        usize::try_from(last).unwrap_or(0).saturating_add(1)
+    }
 }
 
 /// An evaluable node.
@@ -37,6 +49,7 @@ pub(crate) enum Node {
     Binary(Box<Binary>),
     Negate(Box<Node>),
     Call(Box<Call>),
+    Info(Box<Info>),
 }
 
 /// An instant selector.
@@ -47,6 +60,20 @@ pub(crate) struct Selector {
     /// The fixed evaluation time of `@`.
     pub(crate) at_ms: Option<i64>,
     pub(crate) modifier: RangeModifier,
+    /// What is needed of native histograms.
+    pub(crate) detail: Detail,
+    /// For annotations.
+    pub(crate) span: Span,
+}
+
+/// What an expression needs of native histograms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// All of them.
+    Whole,
+    /// Count and sum: the selector is under `histogram_count`, `_sum` or `_avg`. Counter resets are told by the hints, which are
+    /// found from the whole histograms while reading; so remarks on buckets are not made, and those on resets are.
+    Statistics,
 }
 
 /// A range vector.
@@ -62,7 +89,7 @@ pub(crate) struct RangeNode {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
-    Selector { matchers: Vec<Matcher>, modifier: RangeModifier },
+    Selector { matchers: Vec<Matcher>, modifier: RangeModifier, detail: Detail },
     Subquery { node: Node, step_ms: Option<i64> },
 }
 
@@ -81,6 +108,9 @@ pub(crate) struct Aggregate {
     pub(crate) param: Option<(Node, Span)>,
     pub(crate) grouping: Vec<String>,
     pub(crate) without: bool,
+    /// For annotations: where the operator stands, and what it aggregates.
+    pub(crate) span: Span,
+    pub(crate) input_span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +128,17 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) args: Vec<(Node, Span)>,
     pub(crate) span: Span,
+}
+
+/// `info(input, labels)`
+#[derive(Debug, Clone)]
+pub(crate) struct Info {
+    pub(crate) input: Node,
+    /// The matchers of the second argument.
+    pub(crate) labels: Option<Vec<Matcher>>,
+    /// When the info series are looked up, as in a selector.
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) offset_ms: i64,
 }
 
 /// Functions whose result depends on the step even if their arguments do not.
@@ -121,7 +162,8 @@ const SMOOTHED: &[&str] = &["delta", "increase", "rate"];
 
 /// Plans a query.
 pub(crate) fn plan(expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
-    let (node, invariant) = Planner { times }.lower(expr)?;
+    let planner = Planner { times, statistics: false, buckets: false };
+    let (node, invariant) = planner.lower(expr)?;
     Ok(if invariant { once(node) } else { node })
 }
 
@@ -133,8 +175,13 @@ fn once(node: Node) -> Node {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Planner {
     times: QueryTimes,
+    /// Something around takes statistics of histograms only.
+    statistics: bool,
+    /// Something around needs their buckets.
+    buckets: bool,
 }
 
 impl Planner {
@@ -159,7 +206,9 @@ impl Planner {
                 (if *negate { Node::Negate(Box::new(node)) } else { node }, fixed)
             }
             Expr::Binary { op, lhs, rhs, matching, return_bool, span } => {
-                let ((lhs, fixed_lhs), (rhs, fixed_rhs)) = (self.lower(lhs)?, self.lower(rhs)?);
+                let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+                let inner = Self { buckets: self.buckets || trims, ..*self };
+                let ((lhs, fixed_lhs), (rhs, fixed_rhs)) = (inner.lower(lhs)?, inner.lower(rhs)?);
                 let fixed = fixed_lhs && fixed_rhs;
                 let part = |node, invariant| if invariant && !fixed { once(node) } else { node };
                 let (lhs, rhs) = (part(lhs, fixed_lhs), part(rhs, fixed_rhs));
@@ -167,7 +216,7 @@ impl Planner {
                 let matching = matching.clone();
                 (Node::Binary(Box::new(Binary { op, lhs, rhs, matching, return_bool, span })), fixed)
             }
-            Expr::Aggregate { op, expr, param, grouping, without, .. } => {
+            Expr::Aggregate { op, expr, param, grouping, without, span } => {
                 let (input, fixed_input) = self.lower(expr)?;
                 let mut fixed = fixed_input;
                 let param = match param {
@@ -180,7 +229,9 @@ impl Planner {
                 };
                 let input = if fixed_input && !fixed { once(input) } else { input };
                 let grouping = grouping.clone();
-                let node = Aggregate { op: *op, input, param, grouping, without: *without };
+                let input_span = expr.unwrap_parens().span();
+                let node =
+                    Aggregate { op: *op, input, param, grouping, without: *without, span: *span, input_span };
                 (Node::Aggregate(Box::new(node)), fixed)
             }
             Expr::Call { func, args, span } => self.call(func, args, *span)?,
@@ -189,15 +240,23 @@ impl Planner {
 
     fn call(&self, func: &'static Function, args: &[Expr], span: Span) -> Result<(Node, bool), QueryError> {
         let QueryTimes { start_ms, end_ms, step_ms } = self.times;
+        let inner = match func.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => Self { statistics: true, ..*self },
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                Self { buckets: true, ..*self }
+            }
+            _ => *self,
+        };
         let seconds = |ms: i64| Ok((Node::Number(ms as f64 / 1000.0), true));
         match func.name {
             "start" => return seconds(start_ms),
             "end" => return seconds(end_ms),
             "range" => return seconds(end_ms - start_ms),
             "step" => return seconds(if start_ms == end_ms { 0 } else { step_ms }),
+            "info" => return self.info(args),
             "timestamp" => {
                 if let Some(Expr::Vector(selector)) = args.first().map(Expr::unwrap_parens) {
-                    let selector = self.selector(selector)?;
+                    let selector = inner.selector(selector)?;
                     let fixed = selector.at_ms.is_some();
                     return Ok((Node::SelectTime(selector), fixed));
                 }
@@ -207,13 +266,13 @@ impl Planner {
         let args: Vec<&Expr> = args.iter().map(Expr::unwrap_parens).collect();
         let is_range = |e: &&Expr| matches!(e, Expr::Matrix(_) | Expr::Subquery(_));
         if let Some(at) = args.iter().position(is_range) {
-            let range = self.range(args[at])?;
+            let range = inner.range(args[at])?;
             check_modifier(func.name, &range.source)?;
             let mut lowered = Vec::new();
             let mut fixed = range.at_ms.is_some() && !STEP_DEPENDENT.contains(&func.name);
             for (i, arg) in args.iter().enumerate() {
                 if i != at {
-                    let (node, fixed_arg) = self.lower(arg)?;
+                    let (node, fixed_arg) = inner.lower(arg)?;
                     fixed &= fixed_arg;
                     lowered.push((node, fixed_arg, arg.span()));
                 }
@@ -224,12 +283,38 @@ impl Planner {
         let mut lowered = Vec::new();
         let mut fixed = !STEP_DEPENDENT.contains(&func.name);
         for arg in args {
-            let (node, fixed_arg) = self.lower(arg)?;
+            let (node, fixed_arg) = inner.lower(arg)?;
             fixed &= fixed_arg;
             lowered.push((node, fixed_arg, arg.span()));
         }
         let args = wrap_unless(fixed, lowered);
         Ok((Node::Call(Box::new(Call { name: func.name, args, span })), fixed))
+    }
+
+    fn info(&self, args: &[Expr]) -> Result<(Node, bool), QueryError> {
+        let [input, labels @ ..] = args else {
+            return Err(QueryError::execution("info() without an argument"));
+        };
+        let (mut at_ms, mut offset_ms) = (None, 0);
+        if let Some((selector, subqueries)) = first_selector(input) {
+            at_ms = self.at(selector.at);
+            offset_ms = self.duration(&selector.offset, true)?;
+            for subquery in subqueries {
+                if at_ms.is_none() {
+                    at_ms = self.at(subquery.at);
+                    offset_ms += self.duration(&subquery.offset, true)?;
+                }
+            }
+        }
+        let (input, fixed) = self.lower(input)?;
+        // The second argument is a selector without `@`, so upstream takes the call for dependent on the step.
+        let fixed_call = fixed && labels.is_empty();
+        let input = if fixed && !fixed_call { once(input) } else { input };
+        let labels = labels.first().and_then(|l| match l.unwrap_parens() {
+            Expr::Vector(v) => Some(v.matchers.clone()),
+            _ => None,
+        });
+        Ok((Node::Info(Box::new(Info { input, labels, at_ms, offset_ms })), fixed_call))
     }
 
     fn selector(&self, selector: &VectorSelector) -> Result<Selector, QueryError> {
@@ -238,19 +323,21 @@ impl Planner {
             offset_ms: self.duration(&selector.offset, true)?,
             at_ms: self.at(selector.at),
             modifier: selector.modifier,
+            detail: if self.statistics && !self.buckets { Detail::Statistics } else { Detail::Whole },
+            span: selector.span,
         })
     }
 
     fn range(&self, expr: &Expr) -> Result<RangeNode, QueryError> {
         match expr {
             Expr::Matrix(matrix) => {
-                let Selector { matchers, offset_ms, at_ms, modifier } = self.selector(&matrix.selector)?;
+                let Selector { matchers, offset_ms, at_ms, modifier, detail, .. } = self.selector(&matrix.selector)?;
                 let range_ms = self.duration(&matrix.range, false)?;
-                let source = Source::Selector { matchers, modifier };
+                let source = Source::Selector { matchers, modifier, detail };
                 Ok(RangeNode { source, range_ms, offset_ms, at_ms, span: matrix.span })
             }
             Expr::Subquery(SubqueryExpr { expr, range, step, offset, at, .. }) => {
-                let (node, invariant) = self.lower(expr)?;
+                let (node, invariant) = Self { buckets: true, ..*self }.lower(expr)?;
                 let node = if invariant { once(node) } else { node };
                 let step_ms = step.as_ref().map(|s| self.duration(s, false)).transpose()?;
                 Ok(RangeNode {

@@ -18,7 +18,7 @@ fn load(lines: &str) -> Memory {
         let desc = parse_series_desc(line).expect("a series");
         let samples = desc.values.iter().enumerate().filter_map(|(i, v)| match v {
             SequenceValue::Float(v) => Some((i as i64 * 30_000, *v)),
-            SequenceValue::Omitted => None,
+            SequenceValue::Omitted | SequenceValue::Histogram { .. } => None,
         });
         store.add(&desc.labels, samples);
     }

@@ -10,11 +10,12 @@ use crate::{Error, QueryContext};
 /// What is computed per series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LeafOp {
-    /// The raw samples in `(grid.start - range_ms, grid.end()]`, staleness markers left out.
+    /// The raw samples in `(grid.start - range_ms, grid.end()]`, histograms too, staleness markers left out.
     Select,
-    /// The same range, everything as it is stored: staleness markers and histograms too. For tools and exports.
+    /// The same range, everything as it is stored: staleness markers too. For tools and exports.
     Samples,
-    /// One value per step.
+    /// One value per step. Functions of floats are the executor's business; a series that has a histogram in the request's range
+    /// comes as [`LeafData::Raw`], histograms and all, for the evaluator to compute.
     Range(RangeFn),
 }
 
@@ -68,8 +69,27 @@ pub struct RawBlock {
     pub ts: Vec<TimestampMs>,
     /// Values; where the sample is a histogram, [`crate::ABSENT`].
     pub values: Vec<f64>,
-    /// The histograms by their index in `ts`, ascending. Only [`LeafOp::Samples`] asks for them.
+    /// The histograms by their index in `ts`, ascending.
     pub histograms: Vec<(usize, Arc<Histogram>)>,
+}
+
+impl RawBlock {
+    /// What the block costs of a query's budget, in samples.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.ts.len() + self.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
+    }
+}
+
+/// The size of upstream's structure, without what it points to.
+const HISTOGRAM_BYTES: usize = 168;
+
+/// What a histogram costs of a query's budget: its size in memory by that of a plain sample, as upstream counts.
+#[must_use]
+pub fn histogram_cost(h: &Histogram) -> usize {
+    let spans = h.positive_spans.len() + h.negative_spans.len();
+    let numbers = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
+    (HISTOGRAM_BYTES + 8 * (spans + numbers) + 8) / 16
 }
 
 /// What a batch carries.
@@ -77,7 +97,9 @@ pub struct RawBlock {
 pub enum LeafData {
     /// For [`LeafOp::Range`]: row `i` belongs to `labels[i]`.
     Grid(GridBlock),
-    /// For [`LeafOp::Select`] and [`LeafOp::Samples`].
+    /// For [`LeafOp::Select`] and [`LeafOp::Samples`]; and for [`LeafOp::Range`] the series that have histograms, each with all its
+    /// samples in the request's range, staleness markers included for [`RangeFn::Last`] and [`RangeFn::LastTimestamp`] and left
+    /// out for others.
     Raw(RawBlock),
 }
 

@@ -16,6 +16,7 @@ mod admin;
 pub mod bench;
 mod block;
 mod bytes;
+mod candidates;
 mod checkpoint;
 mod chunkfile;
 mod codec;

@@ -3,6 +3,7 @@
 //! Rows that a chunk file or a piece file has already are told by their timestamps, which only go up within a group; samples
 //! that the checkpoint has by their place in the log.
 
+mod phases;
 mod replay;
 
 use std::ops::Range;
@@ -34,9 +35,11 @@ use crate::segment::Segment;
 use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
+use phases::Phases;
 
 /// Opens the store in `path`.
 pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Result<Store, Error> {
+    let mut phases = Phases::start();
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
@@ -78,16 +81,21 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
             Item::Loose(_) => None,
         }));
     }
+    phases.end("chunk files");
     let checkpoint = state.newest_checkpoint(&dir)?;
     let frames = checkpoint.as_ref().map_or_else(Vec::new, |c| state.frames_of(c));
     let definitions_file = state.load_definitions(&dir, &faults)?;
+    phases.end("definitions");
     if let Some(checkpoint) = &checkpoint {
         state.load(checkpoint, &frames);
     }
     state.adopt_pieces();
+    phases.end("checkpoint");
     let first = checkpoint.map_or(0, |c| c.log_number);
     let (older, next) = state.replay_log(&dir, first, options.raw_rows)?;
+    phases.end("log");
     state.settle();
+    phases.end("places");
 
     let log = Log::open(&dir.log, options.segment_bytes, older, next, &faults)?;
     let counters = Counters::default();
@@ -108,6 +116,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         all.by_key.insert(group.key.clone(), id);
         all.by_id.insert(id, Arc::new(group));
     }
+    phases.end("rest");
+    phases.log();
     Ok(Store {
         options,
         dir,
@@ -126,6 +136,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         pressure: AtomicU8::new(Pressure::Near as u8),
         long_holds: AtomicU32::new(0),
         index: RwLock::new(index),
+        segment_ended: log.has_ended(),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
         pieces: Mutex::new(pieces),
@@ -336,7 +347,7 @@ impl Recovery {
             // No process has a group open that was opened by the one before.
             state.open = false;
             state.dead_slots = if state.raw.is_empty() { 0 } else { state.count_dead() };
-            state.last = vec![];
+            state.last = Box::default();
             state.log_segment = 0;
             state.last_ts = state.last_ts.max(self.newest.get(&id).copied());
             for (slot, s) in (0..).zip(&mut state.slots) {

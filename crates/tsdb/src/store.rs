@@ -24,7 +24,7 @@ use crate::disk::Faults;
 use crate::exemplars::Exemplars;
 use crate::group::Group;
 use crate::index::Index;
-use crate::log::Log;
+use crate::log::{Log, SyncHandle};
 use crate::loose::Loose;
 use crate::record;
 use crate::state::Current;
@@ -52,6 +52,8 @@ pub struct Store {
     pub(crate) long_holds: AtomicU32,
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
+    /// A segment of the log ended and is not synced ([`Log::has_ended`]).
+    pub(crate) segment_ended: Arc<AtomicBool>,
     pub(crate) chunks: Mutex<ChunkFiles>,
     /// Files of pieces that are not sealed yet; as `chunks`.
     pub(crate) pieces: Mutex<ChunkFiles>,
@@ -199,13 +201,26 @@ impl Store {
     pub fn sync(&self) -> Result<(), Error> {
         self.last_sync_ms.store((self.options.clock)(), Ordering::Relaxed);
         // Without the log's lock: appends go on meanwhile.
-        let handle = self.log.lock().sync_handle();
-        handle.sync().map_err(|(number, e)| {
-            self.log.lock().poison(number);
-            self.checkpoint_due.store(true, Ordering::Relaxed);
-            count(&self.counters.fsync_failures, 1);
-            Error::io(format!("log segment {number}: fsync"), e)
-        })
+        let (ended, current) = self.log.lock().sync_handles();
+        let ended = ended.map_or(Ok(()), |handle| self.sync_ended(&handle));
+        current.sync().map_err(|e| {
+            self.log.lock().poison(current.number());
+            self.failed_sync(current.number(), e)
+        })?;
+        ended
+    }
+
+    /// Syncs a segment that ended.
+    fn sync_ended(&self, handle: &SyncHandle) -> Result<(), Error> {
+        let result = handle.sync();
+        self.log.lock().settle(handle.number());
+        result.map_err(|e| self.failed_sync(handle.number(), e))
+    }
+
+    fn failed_sync(&self, number: u32, e: std::io::Error) -> Error {
+        self.checkpoint_due.store(true, Ordering::Relaxed);
+        count(&self.counters.fsync_failures, 1);
+        Error::io(format!("log segment {number}: fsync"), e)
     }
 
     /// Counters and sizes.
@@ -262,6 +277,12 @@ impl Store {
         let interval = self.options.sync_interval_ms;
         if interval == 0 {
             return self.sync();
+        }
+        if self.segment_ended.load(Ordering::Relaxed) {
+            let ended = self.log.lock().sync_handles().0;
+            if let Some(Err(e)) = ended.map(|handle| self.sync_ended(&handle)) {
+                tracing::error!(error = %e, "fsync of a log segment failed");
+            }
         }
         if interval < 0 {
             return Ok(());

@@ -1,15 +1,17 @@
 //! Aggregations. Those with a small state per group fold the batches of a leaf as they come.
 
 use hashbrown::HashMap;
-use kernels::{Avg, Count, Grid, GridBlock, Max, Min, Sum, Variance, quantile};
+use kernels::{Avg, Count, Grid, GridBlock, Max, Min, Sum, Variance, bit, quantile};
 use model::float::{format_f, go_quote};
 use model::{LabelSet, NORMAL_NAN};
 
 use super::block::{Block, RESERVED};
 use super::grouping::Grouping;
+use super::histogram_fold::HistogramFold;
 use super::leaf::Names;
 use super::{Evaluator, Out};
 use crate::error::QueryError;
+use crate::histogram::Text;
 use crate::parser::{AggregateOp, Span};
 use crate::plan::{Aggregate, Node};
 
@@ -58,14 +60,16 @@ struct Fold<S> {
     states: Vec<S>,
     present: Vec<u64>,
     drop_name: Vec<bool>,
+    histograms: HistogramFold,
 }
 
 impl<S: Cell> Fold<S> {
-    fn new(grouping: Grouping, steps: usize) -> Self {
-        Self { steps, grouping, states: Vec::new(), present: Vec::new(), drop_name: Vec::new() }
+    fn new(grouping: Grouping, steps: usize, histograms: HistogramFold) -> Self {
+        let (states, present, drop_name) = (Vec::new(), Vec::new(), Vec::new());
+        Self { steps, grouping, states, present, drop_name, histograms }
     }
 
-    fn add(&mut self, block: &Block) {
+    fn add(&mut self, ev: &Evaluator<'_>, block: &Block) -> Result<(), QueryError> {
         let words = self.steps.div_ceil(64);
         for (row, labels) in block.labels.iter().enumerate() {
             let group = self.grouping.group_of(labels);
@@ -93,10 +97,24 @@ impl<S: Cell> Fold<S> {
                     states[i].add(values[i]);
                 }
             }
+            let histograms = block.histograms_of(row);
+            if !histograms.is_empty() {
+                let states = &mut self.states[group * self.steps..][..self.steps];
+                let seen = &mut self.present[group * words..][..words];
+                for (step, h) in histograms {
+                    if self.histograms.counts() {
+                        states[*step].add(0.0);
+                        seen[step / 64] |= 1 << (step % 64);
+                    } else {
+                        self.histograms.add(ev, (group, *step), bit(seen, *step), h, labels)?;
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
-    fn finish(self) -> Block {
+    fn finish(self, ev: &Evaluator<'_>) -> Block {
         let labels = self.grouping.into_labels();
         let mut cells = GridBlock::new(labels.len(), self.steps);
         let (values, present) = cells.cells_mut();
@@ -104,6 +122,7 @@ impl<S: Cell> Fold<S> {
         present.copy_from_slice(&self.present);
         let mut block = Block::from_parts(labels, cells);
         block.drop_name = self.drop_name;
+        self.histograms.finish(ev, &mut block);
         block
     }
 }
@@ -130,13 +149,13 @@ impl Evaluator<'_> {
     fn fold<S: Cell>(&self, node: &Aggregate, grid: &Grid) -> Result<Block, QueryError> {
         let by_reserved = node.grouping.iter().any(|n| RESERVED.contains(&n.as_str()));
         let names = if node.without || by_reserved { Names::Exact } else { Names::Irrelevant };
-        let mut fold = Fold::<S>::new(Grouping::new(&node.grouping, node.without), grid.steps);
+        let grouping = Grouping::new(&node.grouping, node.without);
+        let mut fold = Fold::<S>::new(grouping, grid.steps, HistogramFold::new(node));
         self.stream(&node.input, grid, names, &mut |mut part| {
             part.account(&self.ctx)?;
-            fold.add(&part);
-            Ok(())
+            fold.add(self, &part)
         })?;
-        Ok(fold.finish())
+        Ok(fold.finish(self))
     }
 
     /// The values of an operator's scalar parameter.
@@ -174,6 +193,9 @@ impl Evaluator<'_> {
             if min < 0.0 {
                 notes.invalid_quantile(min, span);
             }
+            if input.has_histograms() {
+                notes.ignored_in_aggregation("quantile", node.input_span);
+            }
         }
         let (grouping, groups) = Self::rows_by_group(node, &input);
         let mut out = Block::from_parts(grouping.into_labels(), GridBlock::new(groups.len(), grid.steps));
@@ -209,23 +231,33 @@ impl Evaluator<'_> {
         for (group, rows) in groups.iter().enumerate() {
             self.ctx.check()?;
             let mut by_value: HashMap<u64, usize, foldhash::fast::RandomState> = HashMap::default();
+            // The row of results for a value written like this.
+            let mut row_of = |out: &mut Block, text: &str| {
+                let mut labels = group_labels[group].to_builder();
+                if keep_label {
+                    labels.set(label, text);
+                }
+                *out_rows.entry(labels.build()).or_insert_with_key(|labels| {
+                    out.labels.push(labels.clone());
+                    out.drop_name.push(false);
+                    out.cells.push_row()
+                })
+            };
+            let count = |out: &mut Block, to: usize, step: usize| {
+                let count = out.cells.get(to, step).unwrap_or(0.0);
+                out.cells.set(to, step, count + 1.0);
+            };
             for &row in rows {
                 for step in 0..grid.steps {
                     let Some(v) = input.cells.get(row, step) else { continue };
                     let v = if v.is_nan() { NORMAL_NAN } else { v };
-                    let to = *by_value.entry(v.to_bits()).or_insert_with(|| {
-                        let mut labels = group_labels[group].to_builder();
-                        if keep_label {
-                            labels.set(label, &format_f(v));
-                        }
-                        *out_rows.entry(labels.build()).or_insert_with_key(|labels| {
-                            out.labels.push(labels.clone());
-                            out.drop_name.push(false);
-                            out.cells.push_row()
-                        })
-                    });
-                    let count = out.cells.get(to, step).unwrap_or(0.0);
-                    out.cells.set(to, step, count + 1.0);
+                    let to =
+                        *by_value.entry(v.to_bits()).or_insert_with(|| row_of(&mut out, &format_f(v)));
+                    count(&mut out, to, step);
+                }
+                for (step, h) in input.histograms_of(row) {
+                    let to = row_of(&mut out, &Text(h).to_string());
+                    count(&mut out, to, *step);
                 }
             }
         }

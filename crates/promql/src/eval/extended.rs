@@ -4,15 +4,19 @@
 //! samples beyond them; both look as far as the lookback.
 
 use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window};
-use model::Matcher;
-use storage::{LeafData, LeafOp, LeafRequest, RawBlock};
+use model::{LabelSet, Matcher};
+use storage::{LeafData, LeafOp, LeafRequest};
 
 use super::Evaluator;
 use super::block::Block;
-use super::leaf::{SeriesSamples, Sink, TakeSeries, shift, wrong_batch};
+use super::column::{Column, TakeSeries, each_series};
+use super::leaf::{Sink, shift, wrong_batch};
+use super::mixed::MixedRow;
 use crate::error::QueryError;
-use crate::parser::RangeModifier;
-use crate::plan::Selector;
+use crate::histogram::{self, Sample, extended_window, smoothed_instant};
+use crate::parser::{RangeModifier, Span};
+use crate::plan::{Detail, Selector};
+use crate::value::Series;
 
 /// A range with edges that are looked past.
 struct Edges {
@@ -25,6 +29,8 @@ struct Edges {
 pub(super) struct Extended<'a> {
     pub(super) matchers: &'a [Matcher],
     pub(super) modifier: RangeModifier,
+    pub(super) detail: Detail,
+    pub(super) span: Span,
     pub(super) range_ms: i64,
     /// `@` and `offset`.
     pub(super) at: (Option<i64>, i64),
@@ -47,21 +53,19 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let ends = shift(grid, range.at.0, range.at.1);
         let (smoothed, range_ms) = (range.smoothed(), range.range_ms);
-        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(range, &ends, &mut |labels, column| {
+            if !column.histograms.is_empty() {
+                let Some(block) = self.extended_mixed(name, range, labels, column, &ends) else { return Ok(()) };
+                return sink(if range.at.0.is_some() { block.broadcast(grid.steps) } else { block });
+            }
+            let Column { ts, values, .. } = column;
             let mut cells = GridBlock::new(1, ends.steps);
             let (seen, seen_range) = self.seen(range, &ends);
             for (i, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
                 let (ts, values) = (&ts[w.clone()], &values[w]);
                 let end = ends.at(i);
                 let edges = Edges { start: end - range_ms, end, smoothed };
-                let value = match name {
-                    "changes" => count(RangeFn::Changes, ts, values, &edges),
-                    "resets" => count(RangeFn::Resets, ts, values, &edges),
-                    "delta" => change(ts, values, &edges, false),
-                    "increase" => change(ts, values, &edges, true),
-                    _ => change(ts, values, &edges, true).map(|v| v / (range_ms as f64 / 1000.0)),
-                };
-                if let Some(v) = value {
+                if let Some(v) = float_window(name, ts, values, &edges) {
                     cells.set(0, i, v);
                 }
             }
@@ -71,6 +75,64 @@ impl Evaluator<'_> {
             let block = Block::from_parts(vec![labels.clone()], cells);
             sink(if range.at.0.is_some() { block.broadcast(grid.steps) } else { block })
         })
+    }
+
+    /// As [`Self::extended_window`], for a series that has histograms.
+    fn extended_mixed(
+        &self,
+        name: &str,
+        range: &Extended<'_>,
+        labels: &LabelSet,
+        column: Column<'_>,
+        ends: &Grid,
+    ) -> Option<Block> {
+        let f = match name {
+            "changes" => RangeFn::Changes,
+            "resets" => RangeFn::Resets,
+            "delta" => RangeFn::Delta,
+            "increase" => RangeFn::Increase,
+            _ => RangeFn::Rate,
+        };
+        let samples = column.samples();
+        let mut row = MixedRow::new(ends.steps);
+        let (seen, seen_range) = self.seen(range, ends);
+        for (step, w) in Windows::new(column.ts, &seen, seen_range).iter().enumerate() {
+            let end = ends.at(step);
+            let edges = Edges { start: end - range.range_ms, end, smoothed: range.smoothed() };
+            if column.floats_only(&w) {
+                let value = float_window(name, &column.ts[w.clone()], &column.values[w], &edges);
+                value.into_iter().for_each(|v| row.set(step, Sample::Float(v)));
+                continue;
+            }
+            let edges =
+                histogram::Edges { start_ms: edges.start, end_ms: edges.end, smoothed: edges.smoothed };
+            let result = extended_window(f, &samples[w], edges);
+            self.take_window(result, step, &mut row, labels, range.span);
+        }
+        row.finish(labels)
+    }
+
+    /// As [`Self::smoothed_select`], for a series that has histograms.
+    fn smoothed_mixed(
+        &self,
+        range: &Extended<'_>,
+        labels: &LabelSet,
+        column: Column<'_>,
+        ends: &Grid,
+    ) -> Option<Block> {
+        let samples = column.samples();
+        let mut row = MixedRow::new(ends.steps);
+        let (seen, seen_range) = self.seen(range, ends);
+        for (step, w) in Windows::new(column.ts, &seen, seen_range).iter().enumerate() {
+            if column.floats_only(&w) {
+                let value = smoothed_float(&column.ts[w.clone()], &column.values[w], ends.at(step));
+                value.into_iter().for_each(|v| row.set(step, Sample::Float(v)));
+                continue;
+            }
+            let result = smoothed_instant(&samples[w], ends.at(step));
+            self.take_window(result, step, &mut row, labels, range.span);
+        }
+        row.finish(labels)
     }
 
     /// An instant selector with `smoothed`: values interpolated to the evaluation times.
@@ -83,23 +145,23 @@ impl Evaluator<'_> {
         let range = Extended {
             matchers: &selector.matchers,
             modifier: RangeModifier::Smoothed,
+            detail: selector.detail,
+            span: selector.span,
             range_ms: 0,
             at: (selector.at_ms, selector.offset_ms),
         };
         let ends = shift(grid, range.at.0, range.at.1);
-        self.extended_raw(&range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(&range, &ends, &mut |labels, column| {
+            if !column.histograms.is_empty() {
+                let Some(block) = self.smoothed_mixed(&range, labels, column, &ends) else { return Ok(()) };
+                return sink(if selector.at_ms.is_some() { block.broadcast(grid.steps) } else { block });
+            }
+            let Column { ts, values, .. } = column;
             let mut cells = GridBlock::new(1, ends.steps);
             let (seen, seen_range) = self.seen(&range, &ends);
             for (step, w) in Windows::new(ts, &seen, seen_range).iter().enumerate() {
-                let (ts, values) = (&ts[w.clone()], &values[w]);
-                let t = ends.at(step);
-                let i = ts.partition_point(|s| *s < t);
-                if ts.get(i) == Some(&t) {
-                    cells.set(0, step, values[i]);
-                } else if i > 0 && i < ts.len() {
-                    cells.set(0, step, interpolate(&ts[i - 1..=i], &values[i - 1..=i], t, false));
-                } else if i > 0 {
-                    cells.set(0, step, values[i - 1]);
+                if let Some(v) = smoothed_float(&ts[w.clone()], &values[w], ends.at(step)) {
+                    cells.set(0, step, v);
                 }
             }
             if cells.is_row_empty(0) {
@@ -115,11 +177,18 @@ impl Evaluator<'_> {
         &self,
         range: &Extended<'_>,
         grid: &Grid,
-    ) -> Result<Vec<SeriesSamples>, QueryError> {
+    ) -> Result<Vec<Series>, QueryError> {
         let ends = shift(grid, range.at.0, range.at.1);
         let edges = Edges { start: ends.start - range.range_ms, end: ends.start, smoothed: range.smoothed() };
         let mut all = Vec::new();
-        self.extended_raw(range, &ends, &mut |labels, ts, values| {
+        self.extended_raw(range, &ends, &mut |labels, column| {
+            if !column.histograms.is_empty() {
+                let word = if range.smoothed() { "smoothed" } else { "anchored" };
+                return Err(QueryError::execution(format!(
+                    "{word} modifier is not supported with histograms"
+                )));
+            }
+            let Column { ts, values, .. } = column;
             let Some((mut first, mut last)) = bounds(ts, &edges) else { return Ok(()) };
             let (left, right) = at_edges(ts, values, (first, last), &edges, false);
             first += usize::from(ts[first] <= edges.start);
@@ -130,7 +199,7 @@ impl Evaluator<'_> {
             }
             samples.push((edges.end, right));
             self.ctx.hold(samples.len())?;
-            all.push((labels.clone(), samples));
+            all.push(Series { labels: labels.clone(), samples, histograms: Vec::new() });
             Ok(())
         })?;
         Ok(all)
@@ -152,15 +221,32 @@ impl Evaluator<'_> {
         let (grid, range_ms) = self.seen(range, ends);
         let request = LeafRequest { matchers: range.matchers.to_vec(), op: LeafOp::Select, range_ms, grid };
         self.run(&request, &mut |batch| {
-            let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
-                return Err(wrong_batch());
-            };
-            batch
-                .labels
-                .iter()
-                .zip(offsets.windows(2))
-                .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]))
+            let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
+            each_series(&batch.labels, raw, range.detail, take)
         })
+    }
+}
+
+/// A function of a window of floats.
+fn float_window(name: &str, ts: &[i64], values: &[f64], edges: &Edges) -> Option<f64> {
+    match name {
+        "changes" => count(RangeFn::Changes, ts, values, edges),
+        "resets" => count(RangeFn::Resets, ts, values, edges),
+        "delta" => change(ts, values, edges, false),
+        "increase" => change(ts, values, edges, true),
+        _ => change(ts, values, edges, true).map(|v| v / ((edges.end - edges.start) as f64 / 1000.0)),
+    }
+}
+
+/// The value at `t`, of floats around it.
+fn smoothed_float(ts: &[i64], values: &[f64], t: i64) -> Option<f64> {
+    let i = ts.partition_point(|s| *s < t);
+    if ts.get(i) == Some(&t) {
+        Some(values[i])
+    } else if i > 0 && i < ts.len() {
+        Some(interpolate(&ts[i - 1..=i], &values[i - 1..=i], t, false))
+    } else {
+        i.checked_sub(1).map(|before| values[before])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Functions of instant vectors and scalars.
 
 use kernels::{Grid, GridBlock};
-use model::{LabelSet, NORMAL_NAN};
+use model::{Histogram, LabelSet, METRIC_NAME, NORMAL_NAN};
 
 use super::block::Block;
 use super::leaf::{absent_block, absent_labels, union};
@@ -97,7 +97,8 @@ impl Evaluator<'_> {
                 });
             }
             "timestamp" => {
-                let block = args.vector()?;
+                let mut block = args.vector()?;
+                each_histogram(&mut block, |_| 0.0);
                 return self.map(block, |i, _| grid.at(i) as f64 / 1000.0);
             }
             "absent" => {
@@ -115,6 +116,9 @@ impl Evaluator<'_> {
                     self.notes.borrow_mut().sort_in_range(call.span);
                 }
                 let mut block = args.vector()?;
+                if matches!(call.name, "sort" | "sort_desc") {
+                    block.drop_histograms();
+                }
                 if steps == 1 {
                     labels::sort(call.name, &mut block, &mut args)?;
                 }
@@ -126,15 +130,35 @@ impl Evaluator<'_> {
             "histogram_quantile" => Out::Vector(histogram::quantile(self, &mut args, grid)?),
             "histogram_quantiles" => Out::Vector(histogram::quantiles(self, &mut args, grid)?),
             "histogram_fraction" => Out::Vector(histogram::fraction(self, &mut args, grid)?),
-            // Of native histograms only, and of start timestamps, of which floats have none.
-            "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev"
-            | "histogram_stdvar" | "start_timestamp" => Out::Vector(Block::new(steps)),
+            "histogram_avg" => return self.of_histograms(args.vector()?, crate::histogram::avg),
+            "histogram_count" => return self.of_histograms(args.vector()?, |h| h.count),
+            "histogram_sum" => return self.of_histograms(args.vector()?, |h| h.sum),
+            "histogram_stddev" => return self.of_histograms(args.vector()?, crate::histogram::stddev),
+            "histogram_stdvar" => return self.of_histograms(args.vector()?, crate::histogram::stdvar),
+            // Samples have none.
+            "start_timestamp" => Out::Vector(Block::new(steps)),
             other => return Err(QueryError::execution(format!("function {other}() is not supported yet"))),
         })
     }
 
-    /// A function of each value, given its step; drops names.
+    /// A function of each histogram; floats are left out.
+    fn of_histograms(&self, mut block: Block, f: impl Fn(&Histogram) -> f64) -> Result<Out, QueryError> {
+        block.cells.cells_mut().1.fill(0);
+        each_histogram(&mut block, f);
+        block.retain_present();
+        if self.delayed_name_removal {
+            block.drop_names(true);
+        } else {
+            // Type and unit stay, other than with all other functions.
+            block.labels.iter_mut().for_each(|labels| *labels = labels.without(&[METRIC_NAME]));
+        }
+        self.settle(&mut block)?;
+        Ok(Out::Vector(block))
+    }
+
+    /// A function of each float, given its step; drops names, and histograms.
     fn map(&self, mut block: Block, f: impl Fn(usize, f64) -> f64) -> Result<Out, QueryError> {
+        block.drop_histograms();
         for row in 0..block.rows() {
             let values = block.cells.row_mut(row).0;
             values.iter_mut().enumerate().for_each(|(i, v)| *v = f(i, *v));
@@ -154,10 +178,18 @@ impl Evaluator<'_> {
                 }
             }
         }
+        block.histograms = Vec::new();
         block.drop_names(self.delayed_name_removal);
         block.retain_present();
         self.settle(&mut block)?;
         Ok(Out::Vector(block))
+    }
+}
+
+/// Puts a number in the place of each histogram.
+fn each_histogram(block: &mut Block, f: impl Fn(&Histogram) -> f64) {
+    for (row, histograms) in std::mem::take(&mut block.histograms).into_iter().enumerate() {
+        histograms.iter().for_each(|(step, h)| block.cells.set(row, *step, f(h)));
     }
 }
 

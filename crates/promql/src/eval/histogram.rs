@@ -1,16 +1,17 @@
-//! Quantiles and fractions of classic histograms, whose buckets are series with the label `le`.
+//! Quantiles and fractions of histograms: of classic ones, whose buckets are series with the label `le`, and of native ones.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use kernels::{Grid, GridBlock, bit};
 use model::float::{format_g, parse_go_float};
-use model::{LabelSet, METRIC_NAME, NORMAL_NAN};
+use model::{LabelSet, NORMAL_NAN};
 
 use super::Evaluator;
 use super::block::Block;
 use super::functions::Args;
 use crate::annotations::Monotonicity;
 use crate::error::QueryError;
+use crate::histogram::NanObservations;
 use crate::parser::Span;
 
 /// Relative differences below this are noise of floating point.
@@ -87,41 +88,91 @@ fn each_quantile(
     span: Span,
     grid: &Grid,
 ) -> Result<Block, QueryError> {
-    evaluate(ev, block, span, |labels, step, buckets| {
+    let classic = |labels: &LabelSet, step: usize, buckets: &mut Vec<Bucket>| {
         let (value, fixed) = bucket_quantile(qs[step], buckets);
         if let Some(mut fixed) = fixed {
             (fixed.min_ts, fixed.max_ts) = (grid.at(step), grid.at(step));
-            let name = if ev.delayed_name_removal { labels.metric_name() } else { "" };
-            ev.notes.borrow_mut().forced_monotonicity(name, fixed, span);
+            ev.notes.borrow_mut().forced_monotonicity(name_left(ev, labels), fixed, span);
         }
         value
-    })
+    };
+    let native = |labels: &LabelSet, step: usize, h: &model::Histogram| {
+        let (value, nan) = crate::histogram::quantile(qs[step], h);
+        let effect = match nan {
+            NanObservations::None => return value,
+            NanObservations::Result => "NaN",
+            NanObservations::Skew => "skewed higher",
+        };
+        ev.notes.borrow_mut().quantile_of_nan(name_left(ev, labels), effect, span);
+        value
+    };
+    evaluate(ev, block, span, classic, native)
 }
 
 /// `histogram_fraction(lower, upper, v)`
 pub(super) fn fraction(ev: &Evaluator<'_>, args: &mut Args<'_>, _: &Grid) -> Result<Block, QueryError> {
     let (lower, upper, block) = (args.scalar()?, args.scalar()?, args.vector()?);
-    let mut out = evaluate(ev, &block, args.span(2), |_, step, buckets| {
-        bucket_fraction(lower[step], upper[step], buckets)
-    })?;
+    let span = args.span(2);
+    let classic =
+        |_: &LabelSet, step: usize, buckets: &mut Vec<Bucket>| bucket_fraction(lower[step], upper[step], buckets);
+    let native = |labels: &LabelSet, step: usize, h: &model::Histogram| {
+        let (value, nan) = crate::histogram::fraction(lower[step], upper[step], h);
+        if nan != NanObservations::None {
+            ev.notes.borrow_mut().fraction_of_nan(name_left(ev, labels), span);
+        }
+        value
+    };
+    let mut out = evaluate(ev, &block, span, classic, native)?;
     ev.settle(&mut out)?;
     Ok(out)
 }
 
-/// Joins buckets to histograms and applies `f(labels, step, buckets)` where a histogram has any.
+/// The metric's name as remarks give it: with names dropped at once it is gone.
+fn name_left<'a>(ev: &Evaluator<'_>, labels: &'a LabelSet) -> &'a str {
+    if ev.delayed_name_removal { labels.metric_name() } else { "" }
+}
+
+/// Joins buckets to histograms and applies `classic(labels, step, buckets)` where a histogram has any, and `native` to native
+/// histograms. Where there is one of each for the same labels at a step, neither.
 fn evaluate(
     ev: &Evaluator<'_>,
     block: &Block,
     span: Span,
-    f: impl Fn(&LabelSet, usize, &mut Vec<Bucket>) -> f64,
+    classic: impl Fn(&LabelSet, usize, &mut Vec<Bucket>) -> f64,
+    native: impl Fn(&LabelSet, usize, &model::Histogram) -> f64,
 ) -> Result<Block, QueryError> {
     let steps = block.steps();
     let mut out = Block::new(steps);
     let mut buckets = Vec::new();
-    for histogram in histograms(ev, block, span) {
+    let found = histograms(ev, block, span);
+    let mut conflicts: HashMap<usize, Vec<u64>, RandomState> = HashMap::default();
+    if block.has_histograms() {
+        let index: HashMap<&LabelSet, usize, RandomState> =
+            found.iter().enumerate().map(|(i, h)| (&h.labels, i)).collect();
+        for (row, labels) in block.labels.iter().enumerate() {
+            let mut cells = GridBlock::new(1, steps);
+            let same = index.get(labels).copied();
+            for (step, h) in block.histograms_of(row) {
+                let has_bucket = |i: usize| found[i].rows.iter().any(|(_, r)| bit(block.cells.row(*r).1, *step));
+                if let Some(i) = same.filter(|i| has_bucket(*i)) {
+                    ev.notes.borrow_mut().mixed_classic_native(name_left(ev, labels), span);
+                    let words = conflicts.entry(i).or_insert_with(|| vec![0; steps.div_ceil(64)]);
+                    words[step / 64] |= 1 << (step % 64);
+                    continue;
+                }
+                cells.set(0, *step, native(labels, *step, h));
+            }
+            if !cells.is_row_empty(0) {
+                let (values, present) = cells.row(0);
+                out.push(labels.clone(), block.drop_name[row], values, present);
+            }
+        }
+    }
+    for (i, histogram) in found.into_iter().enumerate() {
         ev.ctx.check()?;
         let mut cells = GridBlock::new(1, steps);
-        for step in 0..steps {
+        let conflict = conflicts.get(&i);
+        for step in (0..steps).filter(|step| !conflict.is_some_and(|c| bit(c, *step))) {
             buckets.clear();
             buckets.extend(
                 histogram.rows.iter().filter_map(|&(upper, row)| {
@@ -129,8 +180,11 @@ fn evaluate(
                 }),
             );
             if !buckets.is_empty() {
-                cells.set(0, step, f(&histogram.labels, step, &mut buckets));
+                cells.set(0, step, classic(&histogram.labels, step, &mut buckets));
             }
+        }
+        if conflict.is_some() && cells.is_row_empty(0) {
+            continue;
         }
         let (values, present) = cells.row(0);
         out.push(histogram.labels, histogram.drop_name, values, present);
@@ -144,10 +198,12 @@ fn histograms(ev: &Evaluator<'_>, block: &Block, span: Span) -> Vec<Histogram> {
     let mut found: Vec<Histogram> = Vec::new();
     let mut index: HashMap<LabelSet, usize, RandomState> = HashMap::default();
     for (row, labels) in block.labels.iter().enumerate() {
+        if !block.histograms_of(row).is_empty() && block.cells.is_row_empty(row) {
+            continue;
+        }
         let le = labels.value("le");
         let Some(upper) = parse_go_float(le) else {
-            let name = if ev.delayed_name_removal { labels.value(METRIC_NAME) } else { "" };
-            ev.notes.borrow_mut().bad_bucket_label(name, le, span);
+            ev.notes.borrow_mut().bad_bucket_label(name_left(ev, labels), le, span);
             continue;
         };
         let drop_name = block.drop_name[row];

@@ -2,24 +2,20 @@
 
 use kernels::{Grid, GridBlock, RangeFn, Windows, eval_window, linear_regression};
 use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
-use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, RawBlock};
+use storage::{LeafBatch, LeafData, LeafOp, LeafRequest, histogram_cost};
 
 use super::block::Block;
+use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
-use super::range_call::{AfterWindow, compact, over_subquery, range_fn};
+use super::range_call::{AfterWindow, range_fn};
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
-use crate::plan::{Node, RangeNode, Selector, Source, Window};
+use crate::plan::{Detail, Node, RangeNode, Selector, Source, Window};
+use crate::value::Series;
 
 /// Takes parts of a vector as they come.
 pub(crate) type Sink<'a> = dyn FnMut(Block) -> Result<(), QueryError> + 'a;
-
-/// Takes a series' samples.
-pub(crate) type TakeSeries<'a> = dyn FnMut(&LabelSet, &[i64], &[f64]) -> Result<(), QueryError> + 'a;
-
-/// A series with its samples.
-pub(crate) type SeriesSamples = (LabelSet, Vec<(i64, f64)>);
 
 /// Whether the taker of a stream looks at the reserved labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +23,24 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
+}
+
+/// What a leaf with a function is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) f: RangeFn,
+    pub(super) range_ms: i64,
+    pub(super) detail: Detail,
+    /// Where remarks point to.
+    pub(super) span: Span,
+}
+
+/// Where remarks on a function's windows point to: its first argument.
+pub(super) fn note_span(window: &Window) -> Span {
+    match window.params.first() {
+        Some((_, span)) if window.name == "quantile_over_time" => *span,
+        _ => window.range.span,
+    }
 }
 
 impl Evaluator<'_> {
@@ -55,7 +69,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn select(
+    pub(super) fn select(
         &self,
         selector: &Selector,
         f: RangeFn,
@@ -66,28 +80,31 @@ impl Evaluator<'_> {
             return self.smoothed_select(selector, grid, sink);
         }
         let at = (selector.at_ms, selector.offset_ms);
-        self.run_range(&selector.matchers, f, self.lookback_ms, at, grid, sink)
+        let asked = Asked { f, range_ms: self.lookback_ms, detail: selector.detail, span: selector.span };
+        self.run_range(&selector.matchers, asked, at, grid, sink)
     }
 
     /// Runs a leaf with a function. `@` and `offset` are folded into the grid.
     fn run_range(
         &self,
         matchers: &[Matcher],
-        f: RangeFn,
-        range_ms: i64,
+        asked: Asked,
         (at_ms, offset_ms): (Option<i64>, i64),
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let shifted = shift(grid, at_ms, offset_ms);
-        let request =
-            LeafRequest { matchers: matchers.to_vec(), op: LeafOp::Range(f), range_ms, grid: shifted };
+        let (op, range_ms) = (LeafOp::Range(asked.f), asked.range_ms);
+        let request = LeafRequest { matchers: matchers.to_vec(), op, range_ms, grid: shifted };
         self.run(&request, &mut |batch| match batch.data {
             LeafData::Grid(cells) => {
                 let block = Block::from_parts(batch.labels, cells);
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
-            LeafData::Raw(_) => Err(wrong_batch()),
+            LeafData::Raw(raw) => each_series(&batch.labels, &raw, asked.detail, &mut |labels, column| {
+                let Some(block) = self.mixed(asked, labels, column, &shifted)? else { return Ok(()) };
+                sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
+            }),
         })
     }
 
@@ -99,12 +116,13 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let mut own = None;
         let mut sink = |batch: LeafBatch| {
-            take(batch).map_err(|e| {
+            self.tally_batch(request, &batch).and_then(|()| take(batch)).map_err(|e| {
                 own = Some(e);
                 storage::Error::new(storage::ErrorKind::Cancelled, "the evaluation ended the leaf")
             })
         };
         let result = self.store.run(request, &self.ctx, &mut sink);
+        self.tally_leaf();
         match own {
             Some(error) => Err(error),
             None => Ok(result?),
@@ -137,6 +155,7 @@ impl Evaluator<'_> {
         if let Some(range) = extended(&window.range) {
             return self.extended_window(window.name, &range, grid, &mut sink);
         }
+        let span = note_span(window);
         let constant = params.iter().all(|p| p.iter().all(|v| v.to_bits() == p[0].to_bits()));
         // The prediction starts at the evaluation time, not at the end of a shifted window.
         let shifted = at_ms.is_some() || *offset_ms != 0;
@@ -146,15 +165,17 @@ impl Evaluator<'_> {
         let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
         let f = range_fn(window.name, &first)?;
         match source {
-            Source::Selector { matchers, .. } => {
-                self.run_range(matchers, f, *range_ms, (*at_ms, *offset_ms), grid, &mut sink)
+            Source::Selector { matchers, detail, .. } => {
+                let asked = Asked { f, range_ms: *range_ms, detail: *detail, span };
+                self.run_range(matchers, asked, (*at_ms, *offset_ms), grid, &mut sink)
             }
             Source::Subquery { node, step_ms } => {
                 let outer = shift(grid, *at_ms, *offset_ms);
                 let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &outer)? else {
                     return Ok(());
                 };
-                let block = over_subquery(f, &inner, &inner_grid, &outer, *range_ms);
+                let asked = Asked { f, range_ms: *range_ms, detail: Detail::Whole, span };
+                let block = self.over_subquery(asked, &inner, &inner_grid, &outer)?;
                 sink(if at_ms.is_some() { block.broadcast(grid.steps) } else { block })
             }
         }
@@ -186,7 +207,12 @@ impl Evaluator<'_> {
         let fns: Vec<RangeFn> = (0..grid.steps)
             .map(|i| range_fn(window.name, &params.iter().map(|p| p[i]).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
-        self.raw(&window.range, grid, &mut |labels, ts, values| {
+        self.raw(&window.range, grid, &mut |labels, column| {
+            if !column.histograms.is_empty() {
+                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else { return Ok(()) };
+                return sink(block);
+            }
+            let Column { ts, values, .. } = column;
             let windows: Vec<_> = Windows::new(ts, &ends, range_ms).iter().collect();
             let mut block = Block::from_parts(vec![labels.clone()], GridBlock::new(1, grid.steps));
             for (i, f) in fns.iter().enumerate() {
@@ -222,20 +248,15 @@ impl Evaluator<'_> {
         let RangeNode { source, range_ms, at_ms, offset_ms, .. } = range;
         let ends = shift(grid, *at_ms, *offset_ms);
         match source {
-            Source::Selector { matchers, .. } => {
+            Source::Selector { matchers, detail, .. } => {
                 let matchers = matchers.clone();
                 let request = LeafRequest { matchers, op: LeafOp::Select, range_ms: *range_ms, grid: ends };
                 self.run(&request, &mut |batch| {
-                    let LeafData::Raw(RawBlock { offsets, ts, values, .. }) = &batch.data else {
-                        return Err(wrong_batch());
-                    };
-                    self.ctx.hold(values.len())?;
-                    let result = batch
-                        .labels
-                        .iter()
-                        .zip(offsets.windows(2))
-                        .try_for_each(|(labels, o)| take(labels, &ts[o[0]..o[1]], &values[o[0]..o[1]]));
-                    self.ctx.release(values.len());
+                    let LeafData::Raw(raw) = &batch.data else { return Err(wrong_batch()) };
+                    let cost = raw.cost();
+                    self.ctx.hold(cost)?;
+                    let result = each_series(&batch.labels, raw, *detail, take);
+                    self.ctx.release(cost);
                     result
                 })
             }
@@ -243,10 +264,10 @@ impl Evaluator<'_> {
                 let Some((inner_grid, inner)) = self.subquery(node, *step_ms, *range_ms, &ends)? else {
                     return Ok(());
                 };
-                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
-                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
-                    take(labels, &ts, &values)?;
+                    samples.read_row(&inner, row, &inner_grid);
+                    take(labels, samples.column())?;
                 }
                 Ok(())
             }
@@ -272,7 +293,8 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
-        let inner = match self.eval(node, &grid)? {
+        let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
+        let inner = match evaluated? {
             Out::Vector(block) => block,
             Out::Scalar(values) => {
                 let mut block = Block::from_parts(vec![LabelSet::empty()], GridBlock::new(1, grid.steps));
@@ -281,6 +303,7 @@ impl Evaluator<'_> {
             }
             Out::Text(_) => return Err(QueryError::execution("a subquery of a string")),
         };
+        self.tally_windows(&inner, &grid, outer, range_ms);
         Ok(Some((grid, inner)))
     }
 
@@ -289,7 +312,7 @@ impl Evaluator<'_> {
         &self,
         range: &RangeNode,
         grid: &Grid,
-    ) -> Result<Vec<SeriesSamples>, QueryError> {
+    ) -> Result<Vec<Series>, QueryError> {
         if let Some(range) = extended(range) {
             return self.extended_root(&range, grid);
         }
@@ -298,21 +321,21 @@ impl Evaluator<'_> {
             let outer = shift(grid, range.at_ms, range.offset_ms);
             if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
                 self.finish(&mut inner)?;
-                let (mut ts, mut values) = (Vec::new(), Vec::new());
+                let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
-                    compact(&inner, row, &inner_grid, &mut ts, &mut values);
-                    all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                    samples.read_row(&inner, row, &inner_grid);
+                    all.push(samples.column().to_series(labels.clone()));
                 }
             }
         } else {
-            self.raw(range, grid, &mut |labels, ts, values| {
+            self.raw(range, grid, &mut |labels, column| {
                 // Until the result is sent: `raw` gives back only what the batch held.
-                self.ctx.hold(values.len())?;
-                all.push((labels.clone(), ts.iter().copied().zip(values.iter().copied()).collect()));
+                self.ctx.hold(column_cost(column))?;
+                all.push(column.to_series(labels.clone()));
                 Ok(())
             })?;
         }
-        all.retain(|(_, samples): &SeriesSamples| !samples.is_empty());
+        all.retain(|s: &Series| !s.samples.is_empty() || !s.histograms.is_empty());
         Ok(all)
     }
 
@@ -335,7 +358,7 @@ impl Evaluator<'_> {
 /// Adds a block's presence to `any`.
 pub(crate) fn union(block: &Block, any: &mut [u64]) {
     for row in 0..block.rows() {
-        any.iter_mut().zip(block.cells.row(row).1).for_each(|(a, b)| *a |= b);
+        any.iter_mut().zip(&*block.presence(row)).for_each(|(a, b)| *a |= b);
     }
 }
 
@@ -376,14 +399,20 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
 /// A range selector with a modifier, if it has one.
 fn extended(range: &RangeNode) -> Option<Extended<'_>> {
     match &range.source {
-        Source::Selector { matchers, modifier } if *modifier != RangeModifier::None => Some(Extended {
+        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => Some(Extended {
             matchers,
+            detail: *detail,
+            span: range.span,
             modifier: *modifier,
             range_ms: range.range_ms,
             at: (range.at_ms, range.offset_ms),
         }),
         _ => None,
     }
+}
+
+fn column_cost(column: Column<'_>) -> usize {
+    column.ts.len() + column.histograms.iter().map(|(_, h)| histogram_cost(h)).sum::<usize>()
 }
 
 pub(super) fn wrong_batch() -> QueryError {

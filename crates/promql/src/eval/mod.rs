@@ -4,14 +4,20 @@ mod aggregate;
 mod arith;
 mod binary;
 mod block;
+mod column;
+mod elements;
 mod extended;
 mod functions;
 mod grouping;
 mod histogram;
+mod histogram_fold;
+mod info;
 mod labels;
 mod leaf;
+mod mixed;
 mod range_call;
 mod rank;
+mod tally;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,9 +26,12 @@ use kernels::Grid;
 use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
+pub(crate) use info::first_selector;
+pub(crate) use tally::Tally;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
+use crate::histogram::neg;
 use crate::plan::Node;
 
 /// A node's value.
@@ -61,6 +70,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) delayed_name_removal: bool,
     pub(crate) type_and_unit_labels: bool,
     pub(crate) notes: RefCell<Notes>,
+    /// Where samples are counted, if somebody asked.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Evaluator<'_> {
@@ -80,7 +91,7 @@ impl Evaluator<'_> {
             Node::Text(text) => Out::Text(text.clone()),
             Node::Once(inner) => {
                 let first = Grid { steps: 1, ..*grid };
-                match self.eval(inner, &first)? {
+                match self.tally_once(|| self.eval(inner, &first))? {
                     Out::Scalar(v) => Out::Scalar(vec![v[0]; grid.steps]),
                     Out::Vector(block) => Out::Vector(block.broadcast(grid.steps)),
                     Out::Text(text) => Out::Text(text),
@@ -104,6 +115,7 @@ impl Evaluator<'_> {
                 }
                 Out::Vector(mut block) => {
                     block.cells.cells_mut().0.iter_mut().for_each(|v| *v = -*v);
+                    block.histograms.iter_mut().flatten().for_each(|(_, h)| neg(Arc::make_mut(h)));
                     block.drop_names(self.delayed_name_removal);
                     if !self.delayed_name_removal {
                         block.merge_duplicates()?;
@@ -113,6 +125,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }
 

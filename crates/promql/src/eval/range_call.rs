@@ -7,53 +7,53 @@ use model::{LabelSet, METRIC_NAME, MatchOp, Matcher};
 
 use super::Evaluator;
 use super::block::{Block, RESERVED};
-use super::leaf::Names;
+use super::column::Samples;
+use super::leaf::{Asked, Names};
 use crate::error::QueryError;
 use crate::plan::{Source, Window};
 
-/// The samples of a row as a column.
-pub(super) fn compact(block: &Block, row: usize, grid: &Grid, ts: &mut Vec<i64>, values: &mut Vec<f64>) {
-    ts.clear();
-    values.clear();
-    let (cells, present) = block.cells.row(row);
-    for (i, v) in cells.iter().enumerate() {
-        if kernels::bit(present, i) {
-            ts.push(grid.at(i));
-            values.push(*v);
+impl Evaluator<'_> {
+    /// A range function over the rows of a subquery.
+    pub(super) fn over_subquery(
+        &self,
+        asked: Asked,
+        inner: &Block,
+        inner_grid: &Grid,
+        outer: &Grid,
+    ) -> Result<Block, QueryError> {
+        let Asked { f, range_ms, .. } = asked;
+        let mut out = Block::new(outer.steps);
+        let mut samples = Samples::default();
+        let mut last_ts = Vec::new();
+        let mut windows = Windows::default();
+        for row in 0..inner.rows() {
+            samples.read_row(inner, row, inner_grid);
+            if !samples.histograms.is_empty() {
+                let labels = &inner.labels[row];
+                if let Some(mut block) = self.mixed(asked, labels, samples.column(), outer)? {
+                    block.drop_name[0] = inner.drop_name[row];
+                    out.append(block);
+                }
+                continue;
+            }
+            let Samples { ts, values, .. } = &samples;
+            // Most rows have a value at every step, and so the same windows.
+            if windows.is_empty() || *ts != last_ts {
+                windows = Windows::new(ts, outer, range_ms);
+                last_ts.clone_from(ts);
+            }
+            let to = out.cells.push_row();
+            let (cells, present) = out.cells.row_mut(to);
+            eval_column(f, ts, values, &windows, outer, range_ms, cells, present);
+            if out.cells.is_row_empty(to) {
+                out.cells.pop_row();
+            } else {
+                out.labels.push(inner.labels[row].clone());
+                out.drop_name.push(inner.drop_name[row]);
+            }
         }
+        Ok(out)
     }
-}
-
-/// A range function over the rows of a subquery.
-pub(super) fn over_subquery(
-    f: RangeFn,
-    inner: &Block,
-    inner_grid: &Grid,
-    outer: &Grid,
-    range_ms: i64,
-) -> Block {
-    let mut out = Block::new(outer.steps);
-    let (mut ts, mut values): (Vec<i64>, Vec<f64>) = (Vec::new(), Vec::new());
-    let mut last_ts = Vec::new();
-    let mut windows = Windows::default();
-    for row in 0..inner.rows() {
-        compact(inner, row, inner_grid, &mut ts, &mut values);
-        // Most rows have a value at every step, and so the same windows.
-        if windows.is_empty() || ts != last_ts {
-            windows = Windows::new(&ts, outer, range_ms);
-            last_ts.clone_from(&ts);
-        }
-        let to = out.cells.push_row();
-        let (cells, present) = out.cells.row_mut(to);
-        eval_column(f, &ts, &values, &windows, outer, range_ms, cells, present);
-        if out.cells.is_row_empty(to) {
-            out.cells.pop_row();
-        } else {
-            out.labels.push(inner.labels[row].clone());
-            out.drop_name.push(inner.drop_name[row]);
-        }
-    }
-    out
 }
 
 /// What is done with the rows of a range function: names, duplicates, hints.
@@ -85,7 +85,8 @@ impl<'a> AfterWindow<'a> {
         if !matches!(self.window.name, "last_over_time" | "first_over_time") {
             let typed = |l: &LabelSet| l.iter().any(|(n, _)| n != METRIC_NAME && RESERVED.contains(&n));
             let distinct = self.distinct && !block.labels.iter().any(typed);
-            if delayed || self.names == Names::Exact || !distinct {
+            // Remarks on aggregated histograms name the metric, if it still has a name.
+            if delayed || self.names == Names::Exact || !distinct || block.has_histograms() {
                 block.drop_names(delayed);
             }
             if !delayed && !distinct {
@@ -103,8 +104,11 @@ impl<'a> AfterWindow<'a> {
 
     fn hint_non_counters(&mut self, block: &Block) {
         let mut notes = self.evaluator.notes.borrow_mut();
-        for labels in &block.labels {
+        for (row, labels) in block.labels.iter().enumerate() {
             let name = labels.metric_name();
+            if !block.histograms_of(row).is_empty() && block.cells.is_row_empty(row) {
+                continue;
+            }
             if name.is_empty() || self.last_hinted.as_ref().is_some_and(|l| l.metric_name() == name) {
                 continue;
             }

@@ -47,14 +47,20 @@ impl Evaluator<'_> {
                 return Err(QueryError::execution(format!("Scalar value {} overflows int64", format_g(max))));
             }
         }
+        if matches!(node.op, AggregateOp::Topk | AggregateOp::Bottomk) && input.has_histograms() {
+            self.notes.borrow_mut().ignored_in_aggregation(node.op.as_str(), node.span);
+            input.drop_histograms();
+        }
         let (_, groups) = Self::rows_by_group(node, &input);
         // Rows keep their values; only their presence changes.
         let mut order = Vec::new();
         for rows in &groups {
             self.ctx.check()?;
             for (step, &param) in params.iter().enumerate() {
-                let here: Vec<usize> =
-                    rows.iter().copied().filter(|&r| bit(input.cells.row(r).1, step)).collect();
+                let is_here = |&r: &usize| {
+                    bit(input.cells.row(r).1, step) || input.histogram(r, step).is_some()
+                };
+                let here: Vec<usize> = rows.iter().copied().filter(is_here).collect();
                 let kept = match node.op {
                     AggregateOp::LimitRatio => {
                         let ratio = param.clamp(-1.0, 1.0);
@@ -72,7 +78,10 @@ impl Evaluator<'_> {
                     }
                 };
                 for &row in here.iter().filter(|r| !kept.contains(r)) {
-                    input.cells.row_mut(row).1[step / 64] &= !(1 << (step % 64));
+                    input.clear_float(row, step);
+                    if let Some(histograms) = input.histograms.get_mut(row) {
+                        histograms.retain(|h| h.0 != step);
+                    }
                 }
                 if grid.steps == 1 {
                     order.extend(kept);

@@ -6,13 +6,15 @@
 
 use model::float::go_quote;
 
-use super::ast::{AggregateOp, BinaryOp, Cardinality, Expr, FillValues, Span, ValueType, VectorMatching};
+use super::ast::{
+    AggregateOp, BinaryOp, Cardinality, DurationValue, Expr, FillValues, Span, ValueType, VectorMatching,
+};
 use super::error::{ParseError, ParseErrors};
 use super::functions::{Function, function};
 use super::lexer::Lexer;
-use super::literal::{parse_duration, parse_number, unquote};
+use super::literal::{parse_duration, parse_number, quote_literal, unquote, unquote_text};
 use super::token::{Keyword, Kind, Token};
-use super::{MAX_HEIGHT, MAX_NESTING, ParserOptions};
+use super::{MAX_ERRORS, MAX_HEIGHT, MAX_NESTING, ParserOptions};
 
 /// Parsing cannot go on; the error is in [`Parser::errors`].
 #[derive(Debug)]
@@ -35,7 +37,14 @@ pub(super) struct Parser<'a> {
     /// Context and expectation of error messages.
     contexts: Vec<(&'static str, &'static str)>,
     nesting: usize,
+    /// What may follow the operand read last, besides what closes the construct it stands in.
+    behind: &'static [&'static str],
+    /// Where something that is no selector was given a range, an error already: upstream goes on with it as a range.
+    pub(super) broken_range: Option<Span>,
 }
+
+/// What an expression may begin with.
+const OPERAND: &str = "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
 
 /// Stands for a function that does not exist while parsing goes on to find more errors.
 static UNKNOWN_FUNCTION: Function =
@@ -51,6 +60,8 @@ impl<'a> Parser<'a> {
             lookahead: None,
             contexts: Vec::new(),
             nesting: 0,
+            behind: &[],
+            broken_range: None,
         }
     }
 
@@ -77,6 +88,12 @@ impl<'a> Parser<'a> {
         (self.peek().kind == kind).then(|| self.next())
     }
 
+    /// The last byte that was read before the token looked ahead at, spaces left out.
+    pub(super) fn previous(&self) -> Option<u8> {
+        let end = self.lookahead.map_or(self.lexer.pos(), |t| t.span.start).min(self.query.len());
+        self.query.as_bytes()[..end].iter().rev().find(|b| !b.is_ascii_whitespace()).copied()
+    }
+
     pub(super) fn source(&self) -> &'a str {
         self.query
     }
@@ -85,15 +102,37 @@ impl<'a> Parser<'a> {
         &self.query[token.span.start..token.span.end]
     }
 
-    /// Records an error without ending the parse.
+    /// Records an error without ending the parse; past [`MAX_ERRORS`] nothing.
     pub(super) fn fail(&mut self, span: Span, message: impl Into<String>) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         self.errors.push(ParseError::new(self.query, span, message.into()));
     }
 
-    /// Records the next token as unexpected, in the words of the innermost context.
-    pub(super) fn unexpected<T>(&mut self) -> Parsed<T> {
+    /// Records the next token as unexpected, in the words of the innermost context. Where upstream does not say what it
+    /// expects, `valid` does.
+    pub(super) fn unexpected<T>(&mut self, valid: &str) -> Parsed<T> {
         let (context, expected) = self.contexts.last().copied().unwrap_or_default();
-        self.unexpected_in(context, expected)
+        self.unexpected_in(context, if expected.is_empty() { valid } else { expected })
+    }
+
+    /// As [`Parser::unexpected`], behind an operand: what may follow it is valid, and `closers`.
+    fn unexpected_behind<T>(&mut self, closers: &[&str]) -> Parsed<T> {
+        let valid = [self.behind, closers].concat();
+        match valid.split_last() {
+            Some((last, [])) => self.unexpected(last),
+            Some((last, rest)) => self.unexpected(&format!("{} or {last}", rest.join(", "))),
+            None => self.unexpected(""),
+        }
+    }
+
+    /// Takes what must follow an operand if no operator does.
+    fn expect_behind(&mut self, kind: Kind, closers: &[&str]) -> Parsed<Token> {
+        match self.take(kind) {
+            Some(token) => Ok(token),
+            None => self.unexpected_behind(closers),
+        }
     }
 
     pub(super) fn unexpected_in<T>(&mut self, context: &str, expected: &str) -> Parsed<T> {
@@ -128,7 +167,7 @@ impl<'a> Parser<'a> {
     pub(super) fn expect(&mut self, kind: Kind) -> Parsed<Token> {
         match self.take(kind) {
             Some(token) => Ok(token),
-            None => self.unexpected(),
+            None => self.unexpected(kind.spelling()),
         }
     }
 
@@ -174,7 +213,7 @@ impl<'a> Parser<'a> {
             return Err(Stop);
         }
         let tree = self.expr(0)?;
-        self.expect(Kind::End)?;
+        self.expect_behind(Kind::End, &["the end of the query"])?;
         Ok(tree.expr)
     }
 
@@ -201,7 +240,9 @@ impl<'a> Parser<'a> {
             Kind::Operator(BinaryOp::Add) => false,
             _ => {
                 let tree = self.primary()?;
-                return self.postfix(tree);
+                let tree = self.postfix(tree)?;
+                self.behind = follows(&tree.expr, self.previous() == Some(b'}'));
+                return Ok(tree);
             }
         };
         self.next();
@@ -231,7 +272,7 @@ impl<'a> Parser<'a> {
             Kind::LeftParen => {
                 self.next();
                 let Tree { expr, height } = self.expr(0)?;
-                let close = self.expect(Kind::RightParen)?;
+                let close = self.expect_behind(Kind::RightParen, &["\")\""])?;
                 let span = token.span.to(close.span);
                 return self.tree(Expr::Paren { expr: Box::new(expr), span }, height);
             }
@@ -265,7 +306,7 @@ impl<'a> Parser<'a> {
                 self.next();
                 Expr::Vector(self.selector(Some(token))?)
             }
-            _ => return self.unexpected(),
+            _ => return self.unexpected(OPERAND),
         };
         self.tree(expr, 0)
     }
@@ -291,7 +332,7 @@ impl<'a> Parser<'a> {
                 });
                 Ok((ms as f64 / 1000.0, true, token.span))
             }
-            _ => self.unexpected(),
+            _ => self.unexpected("a number or a duration"),
         }
     }
 
@@ -329,7 +370,7 @@ impl<'a> Parser<'a> {
                 self.fail(comma.span, "trailing commas not allowed in function call args");
             }
             if !another {
-                let close = self.expect(Kind::RightParen)?;
+                let close = self.expect_behind(Kind::RightParen, &["\",\"", "\")\""])?;
                 return Ok((args, height, close.span.end));
             }
         }
@@ -395,15 +436,18 @@ impl<'a> Parser<'a> {
             let token = self.peek();
             let text = self.text(token);
             let label = match token.kind {
-                Kind::String => unquote(text),
-                kind if kind.is_label_name() => text.to_owned(),
+                Kind::String => unquote_text(text),
+                kind if kind.is_label_name() => Some(text.to_owned()),
                 _ => return self.unexpected_in(CONTEXT, "label"),
             };
             self.next();
-            if label.is_empty() {
-                self.fail(token.span, "invalid label name for grouping: \"\"");
+            match label.filter(|l| !l.is_empty()) {
+                Some(label) => labels.push(label),
+                None => {
+                    let name = quote_literal(text);
+                    self.fail(token.span, format!("invalid label name for grouping: {name}"));
+                }
             }
-            labels.push(label);
             let comma = self.take(Kind::Comma).is_some();
             if let Some(close) = self.take(Kind::RightParen) {
                 return Ok((labels, close.span.end));
@@ -486,6 +530,19 @@ pub(super) fn precedence(op: BinaryOp) -> (u8, bool) {
         BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => (5, false),
         BinaryOp::Pow => (6, true),
         _ => (3, false),
+    }
+}
+
+/// What may follow an operand, besides what closes the construct it stands in.
+fn follows(expr: &Expr, braces: bool) -> &'static [&'static str] {
+    match expr {
+        Expr::Vector(v) if v.at.is_none() && v.offset == DurationValue::ZERO && !braces => {
+            &["\"{\"", "\"[\"", "\"offset\"", "\"@\"", "an operator"]
+        }
+        Expr::Vector(_) => &["\"[\"", "\"offset\"", "\"@\"", "an operator"],
+        Expr::Matrix(_) | Expr::Subquery(_) => &["\"offset\"", "\"@\"", "an operator"],
+        Expr::Number { .. } | Expr::String { .. } => &["an operator"],
+        _ => &["\"[\"", "an operator"],
     }
 }
 

@@ -9,6 +9,7 @@ mod duration;
 mod error;
 mod expr;
 pub mod functions;
+mod histogram_desc;
 mod json;
 mod lexer;
 mod literal;
@@ -75,6 +76,9 @@ pub const MAX_NESTING: usize = 128;
 /// engine's too, is bounded by.
 pub const MAX_HEIGHT: usize = 512;
 
+/// The most errors that are reported of one text.
+pub const MAX_ERRORS: usize = 1000;
+
 /// Parses and checks an expression.
 ///
 /// # Errors
@@ -87,7 +91,7 @@ pub fn parse(query: &str, options: &ParserOptions) -> Result<Expr, ParseErrors> 
     if errors.is_empty() {
         return Ok(expr);
     }
-    let errors = errors.into_iter().map(|(span, message)| ParseError::new(query, span, message)).collect();
+    let errors = errors.into_iter().take(MAX_ERRORS).map(|(span, message)| ParseError::new(query, span, message)).collect();
     Err(ParseErrors { errors })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use model::float::{format_f, format_g, go_quote};
+use model::float::{format_f, format_g};
 use model::{METRIC_NAME, MatchOp, is_valid_label_name};
 
 use super::ast::{
@@ -16,7 +16,7 @@ impl fmt::Display for Expr {
         match self {
             Self::Number { value, duration: true, .. } => write_seconds(f, *value),
             Self::Number { value, .. } => f.write_str(&format_f(*value)),
-            Self::String { value, .. } => f.write_str(&go_quote(value)),
+            Self::String { value, .. } => f.write_str(&quoted(value)),
             Self::Vector(v) => v.fmt(f),
             Self::Matrix(m) => m.fmt(f),
             Self::Subquery(s) => {
@@ -97,8 +97,20 @@ fn matching_text(m: &VectorMatching) -> String {
 
 fn labels(names: &[String]) -> String {
     let quoted: Vec<_> =
-        names.iter().map(|n| if is_valid_label_name(n) { n.clone() } else { go_quote(n) }).collect();
+        names.iter().map(|n| if is_valid_label_name(n) { n.clone() } else { quoted(n) }).collect();
     quoted.join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    readable(model::float::go_quote(text))
+}
+
+/// A quoted text in which the replacement character, which a query cannot hold as it is, is escaped.
+fn readable(quoted: String) -> String {
+    if quoted.contains(char::REPLACEMENT_CHARACTER) {
+        return quoted.replace(char::REPLACEMENT_CHARACTER, "\\ufffd");
+    }
+    quoted
 }
 
 /// `[range:step] @ at offset offset` of a subquery.
@@ -131,7 +143,7 @@ fn write_series(f: &mut fmt::Formatter<'_>, s: &VectorSelector) -> fmt::Result {
         m.name == METRIC_NAME && m.op == MatchOp::Equal && m.value == name && !name.is_empty()
     };
     let mut matchers: Vec<_> =
-        s.matchers.iter().filter(|m| !is_the_name(m)).map(ToString::to_string).collect();
+        s.matchers.iter().filter(|m| !is_the_name(m)).map(|m| readable(m.to_string())).collect();
     if matchers.is_empty() {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use super::ast::{
     VectorSelector,
 };
 use super::expr::{Parsed, Parser, Tree};
-use super::literal::unquote;
+use super::literal::{unquote, unquote_text};
 use super::token::{Keyword, Kind, Token};
 
 impl Parser<'_> {
@@ -16,10 +16,14 @@ impl Parser<'_> {
         let name = match self.peek().kind {
             Kind::LeftBrace => None,
             kind if kind.is_metric_name() => Some(self.next()),
-            _ => return self.unexpected(),
+            _ => return self.unexpected("a metric name or \"{\""),
         };
         let selector = self.selector(name)?;
-        self.expect(Kind::End)?;
+        if self.peek().kind != Kind::End {
+            let braces = self.previous() == Some(b'}');
+            let rest = "the end of the selector";
+            return self.unexpected(if braces { rest } else { "\"{\" or the end of the selector" });
+        }
         Ok(selector)
     }
 
@@ -77,6 +81,11 @@ impl Parser<'_> {
                         return self.unexpected_in(CONTEXT, "string");
                     };
                     let pattern = unquote(self.text(value));
+                    let is_regex = matches!(op, MatchOp::Regex | MatchOp::NotRegex);
+                    if is_regex && unquote_text(self.text(value)).is_none() {
+                        let span = token.span.to(value.span);
+                        self.fail(span, format!("error parsing regexp: invalid UTF-8: `{pattern}`"));
+                    }
                     match Matcher::new(name, op, &pattern) {
                         Ok(matcher) => out.push(matcher),
                         Err(e) => self.fail(token.span.to(value.span), regex_message(&e, &pattern)),
@@ -167,8 +176,24 @@ impl Parser<'_> {
                 Tree { expr: Expr::Matrix(MatrixSelector { selector, range, span }), height: tree.height }
             }
             // An error already; what follows is checked as if the bracket were not there.
-            expr => Tree { expr, height: tree.height },
+            expr => {
+                self.broken_range = Some(expr.span().to(brackets));
+                Tree { expr, height: tree.height }
+            }
         }
+    }
+
+    /// The range, brackets included, that was given to what is no selector and starts where `span` does.
+    fn broken_range_at(&self, span: Span) -> Option<Span> {
+        self.broken_range.filter(|b| b.start == span.start)
+    }
+
+    fn fails_on_broken_range(&mut self, span: Span) -> bool {
+        let broken = self.broken_range_at(span);
+        if let Some(range) = broken {
+            self.fail(range, "ranges only allowed for vector selectors");
+        }
+        broken.is_some()
     }
 
     fn set_offset(&mut self, expr: &mut Expr, value: DurationValue, end: usize) {
@@ -177,6 +202,7 @@ impl Parser<'_> {
             Expr::Vector(v) => (&mut v.offset, &mut v.span),
             Expr::Matrix(m) => (&mut m.selector.offset, &mut m.span),
             Expr::Subquery(s) => (&mut s.offset, &mut s.span),
+            _ if self.fails_on_broken_range(span) => return,
             _ => {
                 return self.fail(
                     span,
@@ -229,6 +255,7 @@ impl Parser<'_> {
             Expr::Vector(v) => (&mut v.at, &mut v.span),
             Expr::Matrix(m) => (&mut m.selector.at, &mut m.span),
             Expr::Subquery(s) => (&mut s.at, &mut s.span),
+            _ if self.fails_on_broken_range(span) => return,
             _ => {
                 return self.fail(
                     span,
@@ -258,6 +285,7 @@ impl Parser<'_> {
             Expr::Subquery(_) => {
                 return self.fail(span, format!("{name} modifier is not supported for subqueries"));
             }
+            _ if self.broken_range_at(span).is_some() => return,
             _ => return self.fail(span, format!("{name} modifier not implemented")),
         };
         if *current != RangeModifier::None && *current != modifier {

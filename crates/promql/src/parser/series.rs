@@ -1,25 +1,36 @@
 //! Series descriptions of test scripts and rule unit tests: `metric{a="b"} 1 2+3x4 _x2 stale`.
 
-use model::{LabelSet, LabelSetBuilder, METRIC_NAME, STALE_NAN};
+use std::sync::Arc;
+
+use model::{Histogram, LabelSet, LabelSetBuilder, METRIC_NAME, STALE_NAN};
 
 use super::ParserOptions;
 use super::ast::Span;
 use super::error::ParseErrors;
 use super::expr::{Parsed, Parser, Stop};
+use super::histogram_desc::{Described, Wrong, parse_histogram};
 use super::lexer::{Lexer, is_space};
 use super::literal::{parse_number, unquote};
 use super::token::Kind;
+use crate::histogram::{add, sub};
 
 /// More values than this are refused, so that `1x99999999999` allocates nothing.
 pub const MAX_SERIES_VALUES: usize = 10_000_000;
 
 /// One place in a sequence of values.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum SequenceValue {
     /// `_`: no sample.
     Omitted,
     /// A sample, the staleness marker included.
     Float(f64),
+    /// A native histogram with float counts.
+    Histogram {
+        /// The histogram.
+        value: Arc<Histogram>,
+        /// Whether the description has a `counter_reset_hint`: expectations without one compare no hints.
+        hint_given: bool,
+    },
 }
 
 /// A series with the values of its steps.
@@ -31,9 +42,7 @@ pub struct SeriesDescription {
     pub values: Vec<SequenceValue>,
 }
 
-/// Parses a line such as `http_requests{job="a"} 0+10x100`.
-///
-/// Native histograms (`{{…}}`) are refused as unsupported.
+/// Parses a line such as `http_requests{job="a"} 0+10x100` or `latency {{sum:1}}+{{sum:2}}x3`.
 ///
 /// # Errors
 /// When the line is malformed.
@@ -75,11 +84,14 @@ impl Parser<'_> {
             }
             let word = &word[..word.find(is_space).unwrap_or(word.len())];
             if word.starts_with("{{") {
-                self.fail(
-                    Span::new(pos, text.len()),
-                    "native histograms are not supported in series descriptions",
-                );
-                return Err(Stop);
+                match histogram_item(&text[pos..], &mut values) {
+                    Ok(len) => pos += len,
+                    Err(Wrong { at, message }) => {
+                        self.fail(Span::new(pos + at, text.len()), message);
+                        return Err(Stop);
+                    }
+                }
+                continue;
             }
             if let Err(message) = item(word, &mut values) {
                 self.fail(Span::new(pos, pos + word.len()), message);
@@ -107,7 +119,7 @@ impl Parser<'_> {
                 return Ok((builder.build(), end));
             }
         } else if kind != Kind::LeftBrace {
-            return self.unexpected();
+            return self.unexpected("a metric name or \"{\"");
         }
         self.expect(Kind::LeftBrace)?;
         if let Some(close) = self.take(Kind::RightBrace) {
@@ -147,9 +159,7 @@ impl Parser<'_> {
 fn item(word: &str, out: &mut Vec<SequenceValue>) -> Result<(), String> {
     let wrong = || format!("unexpected {word:?} in series values");
     let push = |out: &mut Vec<SequenceValue>, n: usize, mut value: Box<dyn FnMut() -> SequenceValue>| {
-        if n > MAX_SERIES_VALUES - out.len().min(MAX_SERIES_VALUES) {
-            return Err(format!("more than {MAX_SERIES_VALUES} values in a series"));
-        }
+        check_room(out, n)?;
         out.extend((0..n).map(|_| value()));
         Ok(())
     };
@@ -185,6 +195,76 @@ fn item(word: &str, out: &mut Vec<SequenceValue>) -> Result<(), String> {
     )
 }
 
+fn check_room(out: &[SequenceValue], more: usize) -> Result<(), String> {
+    if more > MAX_SERIES_VALUES - out.len().min(MAX_SERIES_VALUES) {
+        return Err(format!("more than {MAX_SERIES_VALUES} values in a series"));
+    }
+    Ok(())
+}
+
+/// One item of histograms: `{{…}}`, `{{…}}x3`, `{{…}}+{{…}}x3`, `{{…}}-{{…}}x3`. Returns its length.
+fn histogram_item(text: &str, out: &mut Vec<SequenceValue>) -> Result<usize, Wrong> {
+    let wrong = |at: usize, message: String| Wrong { at, message };
+    let (first, mut rest) = parse_histogram(text)?;
+    let mut step = None;
+    if let Some(operator @ ('+' | '-')) = rest.chars().next()
+        && rest[1..].starts_with("{{")
+    {
+        let at = text.len() - rest.len() + 1;
+        let (by, after) = parse_histogram(&rest[1..]).map_err(|e| wrong(at + e.at, e.message))?;
+        step = Some((operator, by));
+        rest = after;
+    }
+    let at = text.len() - rest.len();
+    let len = rest.find(is_space).unwrap_or(rest.len());
+    let unexpected = || wrong(at, format!("unexpected {:?} in series values", &rest[..len]));
+    // One more than the count: the value at time 0.
+    let n = match times(&rest[..len]) {
+        Some(n) => n.saturating_add(1),
+        None if len == 0 && step.is_none() => 1,
+        None => return Err(unexpected()),
+    };
+    check_room(out, n).map_err(|e| wrong(at, e))?;
+    match step {
+        None => {
+            let Described { histogram, hint_given } = first;
+            let value = Arc::new(histogram);
+            out.extend((0..n).map(|_| SequenceValue::Histogram { value: Arc::clone(&value), hint_given }));
+        }
+        Some((operator, by)) => steps(first.histogram, operator, &by, n, out).map_err(|e| wrong(at, e))?,
+    }
+    Ok(at + len)
+}
+
+/// `n` histograms, each made of the one before by adding or subtracting `by`, whose hint decides whether one was given.
+fn steps(
+    first: Histogram,
+    operator: char,
+    by: &Described,
+    n: usize,
+    out: &mut Vec<SequenceValue>,
+) -> Result<(), String> {
+    let Described { histogram: by, hint_given } = by;
+    let each =
+        32 + [&first, by].iter().map(|h| h.positive_buckets.len() + h.negative_buckets.len()).sum::<usize>();
+    if n > MAX_SERIES_VALUES / each {
+        return Err(format!("more than {MAX_SERIES_VALUES} values and buckets in a series"));
+    }
+    if n > 1 && first.schema > by.schema {
+        let (from, to) = (by.schema, first.schema);
+        return Err(format!("error combining histograms: cannot merge from schema {from} to {to}"));
+    }
+    let mut current = first;
+    for i in 0..n {
+        if i > 0 {
+            let change = if operator == '+' { add } else { sub };
+            change(&mut current, by).map_err(|e| e.to_string())?;
+        }
+        out.push(SequenceValue::Histogram { value: Arc::new(current.clone()), hint_given: *hint_given });
+    }
+    Ok(())
+}
+
 /// The count behind an `x`.
 fn times(rest: &str) -> Option<usize> {
     let digits = rest.strip_prefix('x')?;
@@ -192,7 +272,7 @@ fn times(rest: &str) -> Option<usize> {
 }
 
 /// A signed number at the start of a text, and what follows it.
-fn number(text: &str) -> Option<(f64, &str)> {
+pub(super) fn number(text: &str) -> Option<(f64, &str)> {
     let (sign, body) = match text.as_bytes().first()? {
         b'-' => (-1.0, &text[1..]),
         b'+' => (1.0, &text[1..]),

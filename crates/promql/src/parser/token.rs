@@ -164,6 +164,18 @@ impl Kind {
         )
     }
 
+    /// A token of one spelling, as a message says what it expects.
+    pub(super) fn spelling(self) -> &'static str {
+        match self {
+            Self::LeftParen => "\"(\"",
+            Self::RightParen => "\")\"",
+            Self::LeftBrace => "\"{\"",
+            Self::Comma => "\",\"",
+            Self::End => "the end of the text",
+            _ => "",
+        }
+    }
+
     /// How a message names the token whose text is `text`.
     pub(super) fn describe(self, text: &str) -> String {
         match self {

@@ -1,6 +1,20 @@
 //! The language of upstream's PromQL test scripts: `clear`, `load`, `eval`, and what a query is expected to yield.
 
+use std::sync::Arc;
+
+use model::{Histogram, LabelSet};
 use promql::parser::{Expr, ParserOptions, SequenceValue, parse, parse_series_desc};
+
+/// A sample of a series, as a script writes it.
+#[derive(Debug, Clone)]
+pub(crate) enum Cell {
+    Float(f64),
+    Histogram {
+        value: Arc<Histogram>,
+        /// Whether the reset hint was written; it is compared only then.
+        hint_given: bool,
+    },
+}
 
 /// A block of a script.
 #[derive(Debug)]
@@ -8,7 +22,7 @@ pub(crate) enum Command {
     /// Start with an empty store.
     Clear,
     /// Series descriptions, a value each `step_ms`.
-    Load { step_ms: i64, series: Vec<String>, nhcb: bool },
+    Load { step_ms: i64, lines: Vec<String>, nhcb: bool },
     /// A query with its expectations.
     Eval(Box<Eval>),
 }
@@ -25,7 +39,7 @@ pub(crate) enum When {
 pub(crate) enum Text {
     Any,
     Exact(String),
-    Pattern(String),
+    Pattern(regex::Regex),
 }
 
 impl Text {
@@ -33,19 +47,25 @@ impl Text {
         match self {
             Self::Any => true,
             Self::Exact(text) => text == message,
-            Self::Pattern(p) => regex::Regex::new(p).is_ok_and(|r| r.is_match(message)),
+            Self::Pattern(pattern) => pattern.is_match(message),
         }
     }
 
-    fn parse(rest: &str) -> Self {
+    fn parse(rest: &str) -> Result<Self, String> {
         let rest = rest.trim();
         if let Some(text) = rest.strip_prefix("msg:") {
-            Self::Exact(text.trim().to_owned())
+            Ok(Self::Exact(text.trim().to_owned()))
         } else if let Some(pattern) = rest.strip_prefix("regex:") {
-            Self::Pattern(pattern.trim().to_owned())
+            Self::pattern(pattern.trim())
+        } else if rest.is_empty() {
+            Ok(Self::Any)
         } else {
-            Self::Any
+            Err(format!("neither `msg:` nor `regex:`: {rest:?}"))
         }
+    }
+
+    fn pattern(pattern: &str) -> Result<Self, String> {
+        regex::Regex::new(pattern).map(Self::Pattern).map_err(|e| e.to_string())
     }
 }
 
@@ -65,7 +85,7 @@ pub(crate) struct Eval {
     /// For an instant query that yields ranges: their times.
     pub(crate) range_vector: Option<(i64, i64)>,
     pub(crate) scalar: Option<f64>,
-    pub(crate) series: Vec<String>,
+    pub(crate) series: Vec<(LabelSet, Vec<Option<Cell>>)>,
 }
 
 /// The commands of a script.
@@ -90,7 +110,7 @@ pub(crate) fn parse_script(text: &str) -> Result<Vec<Command>, String> {
                 let step = line.split_whitespace().nth(1).unwrap_or_default();
                 Command::Load {
                     step_ms: millis(step).map_err(fail)?,
-                    series: block,
+                    lines: block,
                     nhcb: w == "load_with_nhcb",
                 }
             }
@@ -146,9 +166,10 @@ fn eval(line: usize, word: &str, text: &str, block: &[String]) -> Result<Eval, S
     for line in block {
         let (head, rest) = words(line, 2);
         match (head[0], head[1]) {
-            ("expect", "fail") => eval.fail = Some(Text::parse(rest)),
-            ("expect", "warn") => eval.warn.push(Text::parse(rest)),
-            ("expect", "info") => eval.info.push(Text::parse(rest)),
+            ("expect", "fail") if eval.fail.is_some() => return Err("two `expect fail`".to_owned()),
+            ("expect", "fail") => eval.fail = Some(Text::parse(rest)?),
+            ("expect", "warn") => eval.warn.push(Text::parse(rest)?),
+            ("expect", "info") => eval.info.push(Text::parse(rest)?),
             ("expect", "no_warn") => eval.no_warn = true,
             ("expect", "no_info") => eval.no_info = true,
             ("expect", "ordered") => eval.ordered = true,
@@ -158,30 +179,43 @@ fn eval(line: usize, word: &str, text: &str, block: &[String]) -> Result<Eval, S
             },
             ("expect", "range") => {
                 let times = words(rest, 7).0;
-                eval.range_vector = Some((millis(times[2])?, millis(times[6])?));
+                let (from, to, step) = (millis(times[2])?, millis(times[4])?, millis(times[6])?);
+                eval.range_vector = Some((from, step));
+                // As upstream: the end of the range in place of the time written in the first line.
+                eval.when = When::At(to);
             }
             ("expect", other) => return Err(format!("unknown expectation {other:?}")),
             ("expected_fail_message", _) => {
                 eval.fail = Some(Text::Exact(words(line, 1).1.to_owned()));
             }
             ("expected_fail_regexp", _) => {
-                eval.fail = Some(Text::Pattern(words(line, 1).1.to_owned()));
+                eval.fail = Some(Text::pattern(words(line, 1).1)?);
             }
             _ => match model::float::parse_go_float(line) {
                 Some(v) if eval.series.is_empty() => eval.scalar = Some(v),
-                _ => eval.series.push(line.clone()),
+                _ => {
+                    let (labels, cells) = series(line)?;
+                    if cells.len() > 1 && instant && eval.range_vector.is_none() {
+                        return Err(format!("several values for an instant query: {line}"));
+                    }
+                    eval.series.push((labels, cells));
+                }
             },
         }
+    }
+    if (eval.no_warn && !eval.warn.is_empty()) || (eval.no_info && !eval.info.is_empty()) {
+        return Err("an annotation both expected and not".to_owned());
     }
     Ok(eval)
 }
 
-/// A series line: labels, and for each step a value or nothing.
-pub(crate) fn series(line: &str) -> Result<(model::LabelSet, Vec<Option<f64>>), String> {
+/// A series line: labels, and for each step a sample or nothing.
+pub(crate) fn series(line: &str) -> Result<(LabelSet, Vec<Option<Cell>>), String> {
     let desc = parse_series_desc(line).map_err(|e| format!("{line}: {e}"))?;
-    let values = desc.values.iter().map(|v| match v {
+    let cells = desc.values.into_iter().map(|v| match v {
         SequenceValue::Omitted => None,
-        SequenceValue::Float(v) => Some(*v),
+        SequenceValue::Float(v) => Some(Cell::Float(v)),
+        SequenceValue::Histogram { value, hint_given } => Some(Cell::Histogram { value, hint_given }),
     });
-    Ok((desc.labels, values.collect()))
+    Ok((desc.labels, cells.collect()))
 }

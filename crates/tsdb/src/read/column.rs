@@ -17,6 +17,13 @@ use crate::foreign;
 use crate::loose::{LooseReader, LooseSamples, LooseTaken};
 use crate::segment::{ColumnReader, Damaged, Verified};
 
+/// What is done with staleness markers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markers {
+    Kept,
+    LeftOut,
+}
+
 /// Where a series has samples.
 #[derive(Debug, Default)]
 pub(super) struct Places<'a> {
@@ -64,7 +71,6 @@ impl SeriesReader {
     pub(super) fn read(&mut self, places: &Places<'_>, request: &LeafRequest) -> u64 {
         let range = request.time_range();
         let mut damaged = 0;
-        let all = request.op == LeafOp::Samples;
         self.chunks.clear();
         self.histograms.clear();
         let mut histograms = false;
@@ -76,27 +82,38 @@ impl SeriesReader {
             histograms |= self.found.iter().any(|c| c.histogram);
             self.chunks.extend(self.found.iter().filter(|c| !c.histogram).map(|c| (number, *c)));
         }
-        if all && (histograms || places.loose.is_some_and(LooseTaken::has_histograms)) {
+        if histograms || places.loose.is_some_and(LooseTaken::has_histograms) {
             damaged += self.read_histograms(places, range);
         }
-        if !deleted
-            && places.foreign.is_empty()
-            && self.follow_each_other(places)
-            && self.read_in_line(places, request).is_ok()
-        {
-            return damaged + self.lost_cells();
+        if !deleted && places.foreign.is_empty() {
+            let lost = self.read_loose(places);
+            if self.follow_each_other(places) && self.read_in_line(places, request).is_ok() {
+                return damaged + lost + self.lost_cells();
+            }
         }
         damaged + self.read_merged(places, request)
+    }
+
+    /// Decodes the loose samples where nothing but blocks may come before them.
+    fn read_loose(&mut self, places: &Places<'_>) -> u64 {
+        self.loose_samples.clear();
+        match places.loose {
+            Some(loose) if places.groups.is_empty() => self.loose.read(loose, &mut self.loose_samples),
+            _ => 0,
+        }
     }
 
     /// Whether chunks, rows and loose samples come one after the other.
     fn follow_each_other(&self, places: &Places<'_>) -> bool {
         let in_line = self.chunks.windows(2).all(|w| w[0].1.maxt < w[1].1.mint);
-        let last = self.chunks.last().map_or(i64::MIN, |c| c.1.maxt);
+        let after = |t: &i64| self.chunks.last().is_none_or(|c| c.1.maxt < *t);
         in_line
             && match (&places.groups[..], places.loose) {
                 ([], None) => true,
-                ([(view, _)], None) => view.ts.first().is_none_or(|&t| self.chunks.is_empty() || t > last),
+                ([], Some(_)) => {
+                    self.loose_samples.histograms.is_empty() && self.loose_samples.ts.first().is_none_or(after)
+                }
+                ([(view, _)], None) => view.ts.first().is_none_or(after),
                 _ => false,
             }
     }
@@ -127,12 +144,19 @@ impl SeriesReader {
                 changed |= self.take_present(view, base);
             }
             None => {
-                changed |= self.ts.len() != base;
-                self.ts.truncate(base);
+                // Empty where there are none.
+                let LooseSamples { ts, values, .. } = &self.loose_samples;
+                if self.ts[base..] != ts[..] {
+                    changed = true;
+                    self.ts.truncate(base);
+                    self.ts.extend_from_slice(ts);
+                }
+                self.values.extend_from_slice(values);
                 self.view_of = 0;
             }
         }
-        if changed {
+        // The first series of all may have no sample.
+        if changed || self.windows.is_empty() {
             self.within = rows_of(&self.ts, request.time_range());
             self.windows = self.windows_of(request);
         }
@@ -225,7 +249,7 @@ impl SeriesReader {
             match samples {
                 Ok(samples) => {
                     merged.extend(samples.floats);
-                    if request.op == LeafOp::Samples {
+                    if !samples.histograms.is_empty() {
                         let histograms = samples.histograms.into_iter().map(|(t, h)| (t, Arc::new(h)));
                         self.histograms.extend(histograms);
                         self.histograms.sort_by_key(|(t, _)| *t);
@@ -336,6 +360,9 @@ impl SeriesReader {
     ) {
         ctx.count_read(self.within.len());
         let (ts, values) = self.samples();
+        if !matches!(f, RangeFn::Last | RangeFn::LastTimestamp) {
+            ctx.count_windows(values, &self.windows);
+        }
         eval_column(f, ts, values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 
@@ -344,28 +371,17 @@ impl SeriesReader {
         (&self.ts[self.within.clone()], &self.values[self.within.clone()])
     }
 
-    /// Histograms within the request's range, where it asked for all samples.
+    /// Histograms within the request's range.
     pub(crate) fn histograms(&self) -> &[(i64, Arc<Histogram>)] {
         &self.histograms
     }
 
-    /// Appends the samples, staleness markers left out.
-    pub(super) fn select(&self, ctx: &QueryContext, raw: &mut RawBlock) {
-        let (ts, values) = self.samples();
-        ctx.count_read(ts.len());
-        for (&ts, &value) in ts.iter().zip(values) {
-            if !is_stale(value) {
-                raw.ts.push(ts);
-                raw.values.push(value);
-            }
-        }
-    }
-
-    /// Appends everything as it is stored.
-    pub(super) fn select_all(&self, ctx: &QueryContext, raw: &mut RawBlock) {
+    /// Appends the samples.
+    pub(super) fn select(&self, markers: Markers, ctx: &QueryContext, raw: &mut RawBlock) {
         let (ts, values) = self.samples();
         ctx.count_read(ts.len() + self.histograms.len());
-        let mut histograms = self.histograms.iter().peekable();
+        let keep = markers == Markers::Kept;
+        let mut histograms = self.histograms.iter().filter(|(_, h)| keep || !h.is_stale()).peekable();
         let put = |t: i64, h: &Arc<Histogram>, raw: &mut RawBlock| {
             raw.histograms.push((raw.ts.len(), Arc::clone(h)));
             raw.ts.push(t);
@@ -377,8 +393,10 @@ impl SeriesReader {
             }
             // A time has one sample; which came first is not known any more.
             let _ = histograms.next_if(|(at, _)| *at == t);
-            raw.ts.push(t);
-            raw.values.push(value);
+            if keep || !is_stale(value) {
+                raw.ts.push(t);
+                raw.values.push(value);
+            }
         }
         histograms.for_each(|(t, h)| put(*t, h, raw));
     }

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
-use kernels::GridBlock;
+use kernels::{GridBlock, RangeFn};
 use model::LabelSet;
 use parking_lot::Mutex;
 use storage::{
@@ -23,14 +23,16 @@ use storage::{
 };
 
 use crate::Store;
-use column::{Places, SeriesReader};
+use column::{Markers, Places, SeriesReader};
 use join::{Entry, NOWHERE, Selection};
 use view::{GroupView, LooseView};
 
-/// Series in a unit of work.
-const UNIT_SERIES: usize = 256;
+/// Series in a unit of work, at most and at least.
+const UNIT_SERIES: std::ops::RangeInclusive<usize> = 16..=256;
+/// Cells of a unit's results: half a megabyte, so that they are folded while a cache has them.
+const UNIT_CELLS: usize = 1 << 16;
 /// Units in a wave, per thread: what is held before the sink gets it.
-const WAVE_UNITS: usize = 8;
+const WAVE_UNITS: usize = 16;
 /// Fewer series than this are not worth a thread.
 const SERIES_PER_THREAD: usize = 512;
 
@@ -152,49 +154,44 @@ impl Store {
         request: &LeafRequest,
         ctx: &QueryContext,
         reader: &mut SeriesReader,
-    ) -> Result<Option<LeafBatch>, Error> {
-        let mut labels = Vec::with_capacity(unit.len());
-        let mut grid = GridBlock::new(0, request.grid.steps);
-        let mut raw = RawBlock { offsets: vec![0], ..RawBlock::default() };
+    ) -> Result<Vec<LeafBatch>, Error> {
+        let (steps, series) = (request.grid.steps, unit.len());
+        let mut out = UnitBatches { ctx, steps, series, current: None, done: vec![] };
         for selected in unit {
             ctx.check()?;
             self.read_series(selected, selection, wave, request, reader);
-            let before = raw.ts.len();
-            let any = match request.op {
-                LeafOp::Range(f) => {
+            match request.op {
+                LeafOp::Range(f) if reader.histograms().is_empty() => {
+                    let LeafBatch { labels, data: LeafData::Grid(grid) } = out.of_kind(Kind::Grid)? else {
+                        unreachable!("asked for a grid")
+                    };
                     let row = grid.push_row();
-                    let (out, present) = grid.row_mut(row);
-                    reader.eval(f, request, ctx, out, present);
-                    let any = !grid.is_row_empty(row);
-                    if !any {
+                    let (values, present) = grid.row_mut(row);
+                    reader.eval(f, request, ctx, values, present);
+                    if grid.is_row_empty(row) {
                         grid.pop_row();
+                    } else {
+                        labels.push(selected.labels.clone());
                     }
-                    any
                 }
-                LeafOp::Select => {
-                    reader.select(ctx, &mut raw);
-                    raw.ts.len() > before
+                op => {
+                    let markers = match op {
+                        LeafOp::Samples | LeafOp::Range(RangeFn::Last | RangeFn::LastTimestamp) => Markers::Kept,
+                        LeafOp::Select | LeafOp::Range(_) => Markers::LeftOut,
+                    };
+                    let LeafBatch { labels, data: LeafData::Raw(raw) } = out.of_kind(Kind::Raw)? else {
+                        unreachable!("asked for raw samples")
+                    };
+                    let before = raw.ts.len();
+                    reader.select(markers, ctx, raw);
+                    if raw.ts.len() > before {
+                        labels.push(selected.labels.clone());
+                        raw.offsets.push(raw.ts.len());
+                    }
                 }
-                LeafOp::Samples => {
-                    reader.select_all(ctx, &mut raw);
-                    raw.ts.len() > before
-                }
-            };
-            if any {
-                labels.push(selected.labels.clone());
-                raw.offsets.push(raw.ts.len());
             }
         }
-        if labels.is_empty() {
-            return Ok(None);
-        }
-        let data = match request.op {
-            LeafOp::Range(_) => LeafData::Grid(grid),
-            LeafOp::Select | LeafOp::Samples => LeafData::Raw(raw),
-        };
-        let batch = LeafBatch { labels, data };
-        ctx.hold(held(&batch))?;
-        Ok(Some(batch))
+        out.finish()
     }
 
     /// Works off one wave; the results are in the order of its units.
@@ -205,7 +202,7 @@ impl Store {
         threads: usize,
         request: &LeafRequest,
         ctx: &QueryContext,
-    ) -> Vec<Result<Option<LeafBatch>, Error>> {
+    ) -> Vec<Result<Vec<LeafBatch>, Error>> {
         let (units, wave) = self.describe(selection, units, request);
         let results: Vec<Mutex<Option<_>>> = units.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
@@ -234,8 +231,58 @@ impl Store {
 }
 
 /// Entries of one group, or of none, a unit of work each.
-fn units(entries: &[Entry]) -> Vec<&[Entry]> {
-    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(UNIT_SERIES)).collect()
+fn units(entries: &[Entry], steps: usize) -> Vec<&[Entry]> {
+    let series = (UNIT_CELLS / steps).clamp(*UNIT_SERIES.start(), *UNIT_SERIES.end());
+    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(series)).collect()
+}
+
+/// What a batch carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Grid,
+    Raw,
+}
+
+/// The batches of a unit in the order of its series: another one begins wherever series with histograms and series without meet.
+struct UnitBatches<'a> {
+    ctx: &'a QueryContext,
+    steps: usize,
+    /// At most as many in all, for which there is room in a batch from the start.
+    series: usize,
+    current: Option<(Kind, LeafBatch)>,
+    done: Vec<LeafBatch>,
+}
+
+impl UnitBatches<'_> {
+    /// The batch that the next series goes to.
+    fn of_kind(&mut self, kind: Kind) -> Result<&mut LeafBatch, Error> {
+        if self.current.as_ref().is_some_and(|(k, _)| *k != kind) {
+            self.close()?;
+        }
+        let (_, batch) = self.current.get_or_insert_with(|| {
+            let data = match kind {
+                Kind::Grid => LeafData::Grid(GridBlock::with_capacity(self.series, self.steps)),
+                Kind::Raw => LeafData::Raw(RawBlock { offsets: vec![0], ..RawBlock::default() }),
+            };
+            (kind, LeafBatch { labels: Vec::with_capacity(self.series), data })
+        });
+        Ok(batch)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        if let Some((_, batch)) = self.current.take()
+            && !batch.labels.is_empty()
+        {
+            self.ctx.hold(held(&batch))?;
+            self.done.push(batch);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<LeafBatch>, Error> {
+        self.close()?;
+        Ok(self.done)
+    }
 }
 
 fn held(batch: &LeafBatch) -> usize {
@@ -243,7 +290,7 @@ fn held(batch: &LeafBatch) -> usize {
         LeafData::Grid(grid) => (0..grid.rows())
             .map(|r| grid.row(r).1.iter().map(|w| w.count_ones() as usize).sum::<usize>())
             .sum(),
-        LeafData::Raw(raw) => raw.ts.len(),
+        LeafData::Raw(raw) => raw.cost(),
     }
 }
 
@@ -284,19 +331,20 @@ impl LeafExecutor for Store {
     fn run(&self, request: &LeafRequest, ctx: &QueryContext, sink: &mut dyn LeafSink) -> Result<(), Error> {
         ctx.check()?;
         let selection = self.selection(request)?;
-        let units = units(&selection.entries);
+        let units = units(&selection.entries, request.grid.steps.max(1));
         let threads = self.threads(selection.entries.len());
         for wave in units.chunks(threads * WAVE_UNITS) {
             let results = self.run_wave(&selection, wave, threads, request, ctx);
             let mut failed = None;
             for result in results {
                 match result {
-                    Ok(None) => {}
-                    Ok(Some(batch)) => {
-                        // From here on the batch is the sink's to count.
-                        ctx.release(held(&batch));
-                        if failed.is_none() {
-                            failed = sink.batch(batch).err();
+                    Ok(batches) => {
+                        for batch in batches {
+                            // From here on the batch is the sink's to count.
+                            ctx.release(held(&batch));
+                            if failed.is_none() {
+                                failed = sink.batch(batch).err();
+                            }
                         }
                     }
                     Err(e) => failed = failed.or(Some(e)),

@@ -216,6 +216,9 @@ impl SeriesReader {
         // No chunk is named by this: the next series starts afresh.
         self.ts_of.push((u32::MAX, u32::MAX));
         let range = request.time_range();
+        if let Some(damaged) = self.read_loose_alone(places, request) {
+            return damaged;
+        }
         let mut damaged = 0;
         let mut merged: Vec<(i64, f64)> = vec![];
         for &(view, slot) in &places.groups {
@@ -275,6 +278,22 @@ impl SeriesReader {
         self.within = rows_of(&self.ts, range);
         self.windows = self.windows_of(request);
         damaged
+    }
+
+    /// Reads a series that has plain loose samples only, which are in order already: there is nothing to merge. `None` where it
+    /// has more.
+    fn read_loose_alone(&mut self, places: &Places<'_>, request: &LeafRequest) -> Option<u64> {
+        let alone = places.groups.is_empty()
+            && self.chunks.is_empty()
+            && places.foreign.is_empty()
+            && places.deleted.is_empty();
+        let loose = places.loose.filter(|loose| alone && !loose.has_histograms())?;
+        let damaged = self.loose.read(loose, &mut self.loose_samples);
+        std::mem::swap(&mut self.ts, &mut self.loose_samples.ts);
+        std::mem::swap(&mut self.values, &mut self.loose_samples.values);
+        self.within = rows_of(&self.ts, request.time_range());
+        self.windows = self.windows_of(request);
+        Some(damaged)
     }
 
     fn read_histograms(&mut self, places: &Places<'_>, range: TimeRange) -> u64 {

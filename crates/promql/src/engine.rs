@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub delayed_name_removal: bool,
     /// Whether the label `__type__` decides what is a counter, rather than a name's ending.
     pub type_and_unit_labels: bool,
+    /// Whether counters are also reset where a sample's start timestamp says so.
+    pub use_start_timestamps: bool,
 }
 
 impl Default for EngineOptions {
@@ -47,6 +49,7 @@ impl Default for EngineOptions {
             parser: ParserOptions::default(),
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            use_start_timestamps: false,
         }
     }
 }
@@ -247,6 +250,7 @@ impl Engine {
             default_subquery_step_ms: self.options.default_subquery_step_ms,
             delayed_name_removal: self.options.delayed_name_removal,
             type_and_unit_labels: self.options.type_and_unit_labels,
+            use_start_timestamps: self.options.use_start_timestamps,
             notes: RefCell::new(Notes::default()),
         };
         let (value, evaluated) = evaluate(&evaluator)?;

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
 use super::range_call::{AfterWindow, range_fn};
+use super::starts::starts_matter;
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
@@ -163,6 +164,9 @@ impl Evaluator<'_> {
         }
         let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
         let f = range_fn(window.name, &first)?;
+        if self.use_start_timestamps && starts_matter(f) && matches!(source, Source::Selector { .. }) {
+            return self.window_with_starts(f, window, grid, &mut sink);
+        }
         match source {
             Source::Selector { matchers, detail, .. } => {
                 let asked = Asked { f, range_ms: *range_ms, detail: *detail, span };

@@ -17,6 +17,7 @@ mod leaf;
 mod mixed;
 mod range_call;
 mod rank;
+mod starts;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) default_subquery_step_ms: i64,
     pub(crate) delayed_name_removal: bool,
     pub(crate) type_and_unit_labels: bool,
+    pub(crate) use_start_timestamps: bool,
     pub(crate) notes: RefCell<Notes>,
 }
 
@@ -121,6 +123,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::SelectStart(selector) => Out::Vector(self.start_timestamps(selector, grid)?),
             Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }

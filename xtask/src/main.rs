@@ -33,7 +33,7 @@ cargo xtask TASK
           beside Prometheus and VictoriaMetrics, all measures or those named; writes their parts of
           docs/benchmarks.md, and target/bench/MEASURE.json. --quick only tries whether all works.
           --capture has <unix ms>.txt.gz for `node`, --minutes collects them; --series to --duration
-          are for `scrape` and `start`, --write-series is for `write`, `write-single` and `disk`
+          are for `scrape`, `start` and `churn`, --write-series is for `write`, `write-single` and `disk`
   tidy    layering, file sizes, forbidden text
 ";
 

@@ -9,7 +9,6 @@ const PENDING: &[(&str, &str, &str)] = &[
     ("config.Config", "tracing", "no traces are sent"),
     ("config.Config", "otlp", "there is no OTLP receiver yet"),
     ("config.Config", "runtime", "there is no garbage collector to tune"),
-    ("config.GlobalConfig", "query_log_file", "queries are not logged to a file"),
     ("config.GlobalConfig", "scrape_native_histograms", "native histograms are not stored yet"),
     ("config.GlobalConfig", "convert_classic_histograms_to_nhcb", "native histograms are not stored yet"),
     ("config.GlobalConfig", "always_scrape_classic_histograms", "classic histograms are always stored"),

@@ -7,7 +7,12 @@
 
 pub mod http;
 pub mod program;
+pub mod dataset;
+pub mod demo;
 pub mod prometheus;
+pub mod promql;
+pub mod random;
+pub mod remote_write;
 pub mod server;
 pub mod tools;
 

@@ -1,5 +1,9 @@
 //! Step grids, the windows they open on a column of timestamps, and blocks of results.
 
+use std::sync::OnceLock;
+
+use crate::rate::Extrapolations;
+
 /// Evaluation times: `start`, `start + step`, … up to `end`. Any `offset` or `@` is already folded in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
@@ -50,6 +54,8 @@ impl Grid {
 #[derive(Debug, Clone, Default)]
 pub struct Windows {
     bounds: Vec<(u32, u32)>,
+    /// Made for the first series that needs them.
+    extrapolations: OnceLock<Extrapolations>,
 }
 
 impl Windows {
@@ -64,7 +70,12 @@ impl Windows {
             lo += ts[lo..hi].iter().take_while(|&&s| s <= after).count();
             bounds.push((index(lo), index(hi)));
         }
-        Self { bounds }
+        Self { bounds, extrapolations: OnceLock::new() }
+    }
+
+    /// What rates need of the timestamps. Arguments as for [`Windows::new`].
+    pub(crate) fn extrapolations(&self, ts: &[i64], grid: &Grid, range_ms: i64) -> &Extrapolations {
+        self.extrapolations.get_or_init(|| Extrapolations::new(ts, self, grid, range_ms))
     }
 
     /// The half-open index range of each step's samples.
@@ -108,6 +119,16 @@ impl GridBlock {
     #[must_use]
     pub fn new(rows: usize, steps: usize) -> Self {
         Self { steps, values: vec![0.0; rows * steps], present: vec![0; rows * steps.div_ceil(64)] }
+    }
+
+    /// An empty block with room for `rows` rows.
+    #[must_use]
+    pub fn with_capacity(rows: usize, steps: usize) -> Self {
+        Self {
+            steps,
+            values: Vec::with_capacity(rows * steps),
+            present: Vec::with_capacity(rows * steps.div_ceil(64)),
+        }
     }
 
     /// The number of steps of each row.

@@ -13,6 +13,8 @@ mod partial;
 mod quantile;
 mod rate;
 mod regression;
+mod sliding;
+mod sums;
 
 pub use eval::{eval_column, eval_window};
 pub use grid::{Grid, GridBlock, Windows, bit, mask_tail};

@@ -16,6 +16,23 @@ fn nan_first(a: &f64, b: &f64) -> Ordering {
     }
 }
 
+/// The two samples between which a quantile lies, by their places among the sorted ones, and the share of the upper one.
+pub(crate) struct NearRank {
+    pub(crate) lower: usize,
+    pub(crate) upper: usize,
+    pub(crate) weight: f64,
+}
+
+/// For `q` of 0 to 1 and at least one sample: `lower <= upper < count`.
+#[inline(always)]
+pub(crate) fn near_rank(q: f64, count: usize) -> NearRank {
+    let n = count as f64;
+    let rank = q * (n - 1.0);
+    let lower = rank.floor().max(0.0);
+    let upper = (lower + 1.0).min(n - 1.0);
+    NearRank { lower: lower as usize, upper: upper as usize, weight: rank - rank.floor() }
+}
+
 /// The `q` quantile of `values`, which are reordered. NaN for no values or a NaN `q`; an infinity for `q` outside of 0 to 1.
 #[must_use]
 pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
@@ -28,13 +45,7 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    let n = values.len() as f64;
-    let rank = q * (n - 1.0);
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(n - 1.0);
-    let weight = rank - rank.floor();
-    // In range: 0 <= lower <= upper <= n - 1.
-    let (lower, upper) = (lower as usize, upper as usize);
+    let NearRank { lower, upper, weight } = near_rank(q, values.len());
     let (_, &mut low, rest) = values.select_nth_unstable_by(lower, nan_first);
     let high =
         if upper == lower { low } else { rest.iter().copied().min_by(nan_first).expect("upper is in range") };

@@ -97,7 +97,7 @@ pub fn format_api(v: f64) -> String {
 /// Go's `strconv.FormatFloat(v, 'f', -1, 64)`.
 #[must_use]
 pub fn format_f(v: f64) -> String {
-    special(v).map_or_else(|| format!("{v}"), str::to_owned)
+    special(v).map_or_else(|| decimal_form(v), str::to_owned)
 }
 
 /// Go's `strconv.FormatFloat(v, 'e', -1, 64)`, as in the `value` of `/api/v1/alerts`: `1e+00`.
@@ -116,7 +116,7 @@ pub fn format_g(v: f64) -> String {
     } else if abs != 0.0 && !(1e-4..1e6).contains(&abs) {
         exponent_form(v)
     } else {
-        format!("{v}")
+        decimal_form(v)
     }
 }
 
@@ -154,9 +154,39 @@ fn special(v: f64) -> Option<&'static str> {
     }
 }
 
+/// The shortest digits that read back equal, without exponent.
+fn decimal_form(v: f64) -> String {
+    let shortest = format!("{v}");
+    let decimals = shortest.split_once('.').map_or(0, |(_, d)| d.len());
+    if fraction_bits(v) != decimals as i32 + 1 {
+        return shortest;
+    }
+    to_even(v, shortest, format!("{v:.decimals$}"))
+}
+
+/// Binary digits after the point. A number with `n` of them has as many decimals, the last of which is 5: with one decimal
+/// less it lies just between two, where Go takes the even one and Rust's shortest form the upper one.
+fn fraction_bits(v: f64) -> i32 {
+    let bits = v.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as i32;
+    let mantissa = bits & ((1 << 52) - 1) | u64::from(exponent > 0) << 52;
+    1075 - exponent.max(1) - mantissa.trailing_zeros() as i32
+}
+
+fn to_even(v: f64, shortest: String, even: String) -> String {
+    if even.parse() == Ok(v) { even } else { shortest }
+}
+
 /// Rust's `1e5` as Go's `1e+05`.
 fn exponent_form(v: f64) -> String {
-    let s = format!("{v:e}");
+    let mut s = format!("{v:e}");
+    let (mantissa, exponent) = s.split_once('e').expect("Rust's e form has an exponent");
+    let decimals = mantissa.split_once('.').map_or(0, |(_, d)| d.len());
+    let exponent: i32 = exponent.parse().expect("an integer");
+    if fraction_bits(v) == decimals as i32 - exponent + 1 {
+        let even = format!("{v:.decimals$e}");
+        s = to_even(v, s, even);
+    }
     let (mantissa, exponent) = s.split_once('e').expect("Rust's e form has an exponent");
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
     format!("{mantissa}e{sign}{digits:0>2}")
@@ -234,6 +264,11 @@ mod tests {
             (1e20, "100000000000000000000", "1e+20", "1e+20"),
             (1e21, "1e+21", "1e+21", "1e+21"),
             (0.1 + 0.2, "0.30000000000000004", "0.30000000000000004", "3.0000000000000004e-01"),
+            // Just between two shortest forms; the even one.
+            (154_514_545_742_521.125, "154514545742521.12", "1.5451454574252112e+14", "1.5451454574252112e+14"),
+            (154_514_545_742_521.375, "154514545742521.38", "1.5451454574252138e+14", "1.5451454574252138e+14"),
+            (-600_000_000_000_000.25, "-600000000000000.2", "-6.000000000000002e+14", "-6.000000000000002e+14"),
+            (2f64.powi(-25), "2.9802322387695312e-08", "2.9802322387695312e-08", "2.9802322387695312e-08"),
             (f64::INFINITY, "+Inf", "+Inf", "+Inf"),
             (f64::NAN, "NaN", "NaN", "NaN"),
         ] {

@@ -19,6 +19,8 @@ pub enum QueryErrorKind {
     Internal,
     /// The budget of samples is spent.
     TooManySamples,
+    /// The budget of bytes is spent.
+    TooManyBytes,
 }
 
 /// A failed query; the message is upstream's.
@@ -31,7 +33,9 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    pub(crate) fn new(kind: QueryErrorKind, message: impl Into<String>) -> Self {
+    /// An error with its message.
+    #[must_use]
+    pub fn new(kind: QueryErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
@@ -64,6 +68,7 @@ impl From<storage::Error> for QueryError {
             storage::ErrorKind::Cancelled => QueryErrorKind::Canceled,
             storage::ErrorKind::TimedOut => QueryErrorKind::Timeout,
             storage::ErrorKind::TooManySamples => QueryErrorKind::TooManySamples,
+            storage::ErrorKind::TooManyBytes => QueryErrorKind::TooManyBytes,
             _ => return Self::new(QueryErrorKind::Internal, format!("expanding series: {error}")),
         };
         Self::new(kind, error.to_string())

@@ -16,7 +16,9 @@ pub mod histogram;
 pub mod parser;
 mod plan;
 mod value;
+mod watch;
 
-pub use engine::{Engine, EngineOptions, Priority, QueryOptions};
+pub use engine::{DEFAULT_MAX_BYTES, Engine, EngineOptions, Priority, QueryOptions, StatsLevel, Waiting};
 pub use error::{QueryError, QueryErrorKind};
-pub use value::{Annotations, QueryResult, QueryStats, Series, Value, VectorSample};
+pub use value::{Annotations, QueryResult, QueryStats, Series, StepStats, Value, VectorSample};
+pub use watch::{Origin, QueryRecord, QueryWatch, Slot};

@@ -19,6 +19,17 @@ pub(crate) struct QueryTimes {
     pub(crate) step_ms: i64,
 }
 
+impl QueryTimes {
+    /// How many times the query is evaluated at.
+    pub(crate) fn steps(&self) -> usize {
+        if self.step_ms <= 0 {
+            return 1;
+        }
+        let last = self.end_ms.saturating_sub(self.start_ms) / self.step_ms;
+        usize::try_from(last).unwrap_or(0).saturating_add(1)
+    }
+}
+
 /// An evaluable node.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {

@@ -75,12 +75,20 @@ pub struct Annotations {
 }
 
 /// What a query cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Samples read from the store.
+    /// Samples read from the store. Where [`crate::QueryOptions::stats`] was asked for: by upstream's definition, samples that
+    /// an earlier step saw left out.
     pub samples_read: u64,
+    /// Samples that the steps saw, each as often as a step saw it, as upstream counts them. Only where
+    /// [`crate::QueryOptions::stats`] was asked for; else as `samples_read`.
+    pub total_samples: u64,
+    /// Both by step, where [`crate::StatsLevel::PerStep`] was asked for.
+    pub per_step: Option<StepStats>,
     /// The most samples held at once.
     pub peak_samples: u64,
+    /// The most bytes held at once, as far as they are accounted.
+    pub peak_bytes: u64,
     /// Waiting for a turn.
     pub queue: Duration,
     /// Parsing and planning.
@@ -89,6 +97,19 @@ pub struct QueryStats {
     pub eval: Duration,
     /// Sorting and shaping the result.
     pub sort: Duration,
+}
+
+/// What each step of a query saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepStats {
+    /// The first step's time in milliseconds.
+    pub start_ms: i64,
+    /// From one step to the next, in milliseconds.
+    pub step_ms: i64,
+    /// See [`QueryStats::total_samples`].
+    pub total_samples: Vec<u64>,
+    /// See [`QueryStats::samples_read`].
+    pub samples_read: Vec<u64>,
 }
 
 /// A query's result.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use remote::write::{Buffers, KeySecret, Limits, Receiver, decode};
+use remote::write::{Buffers, KeySecret, LabelCheck, Limits, Receiver, decode};
 use storage::{Error, PointAppender, PointsReport, Refusals, SeriesPoints};
 
 /// Counts and forgets.
@@ -92,7 +92,8 @@ fn main() {
         let secret = KeySecret::new([9; 192]);
         let decoding = best(total, || {
             for _ in 0..rounds {
-                let decoded = decode(&body, &mut buffers, &secret, &Limits::default()).expect("well-formed");
+                let decoded = decode(&body, &mut buffers, &secret, &Limits::default(), LabelCheck::WhenAsked)
+                    .expect("well-formed");
                 assert_eq!(decoded.points().len(), series);
             }
         });

@@ -5,7 +5,7 @@ mod encoder;
 use encoder::{bytes, label, sample};
 use model::LabelSet;
 use proptest::prelude::*;
-use remote::write::{Buffers, KeySecret, Limits, decode, fuzz_decode};
+use remote::write::{Buffers, KeySecret, LabelCheck, Limits, decode, fuzz_decode};
 
 type Series = (Vec<(String, String)>, Vec<(i64, f64)>);
 
@@ -39,7 +39,7 @@ proptest! {
     fn round_trip(request in requests()) {
         let body = encode(&request);
         let mut buffers = Buffers::default();
-        let decoded = decode(&body, &mut buffers, &KeySecret::new([1; 192]), &Limits::default()).unwrap();
+        let decoded = decode(&body, &mut buffers, &KeySecret::new([1; 192]), &Limits::default(), LabelCheck::Now).unwrap();
         let got = decoded.points();
         prop_assert_eq!(got.len(), request.len());
         for (points, (labels, samples)) in got.iter().zip(&request) {

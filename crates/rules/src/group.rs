@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use model::{LabelSet, STALE_NAN, TimestampMs};
+use model::{Histogram, LabelSet, STALE_NAN, TimestampMs};
 use parking_lot::Mutex;
-use storage::{SampleAppender, SeriesSample};
+use storage::{PointAppender, RefusalKind, Refusals, SampleAppender, SeriesPoints, SeriesSample};
 
 use crate::alert::AlertSink;
-use crate::query::Querier;
-use crate::rule::Rule;
+use crate::query::{Asker, Querier};
+use crate::rule::{Recorded, Rule};
 use crate::status::{GroupStats, GroupStatus};
 
 /// What evaluation needs from outside.
@@ -22,6 +22,8 @@ pub struct Surroundings<'a> {
     pub querier: &'a dyn Querier,
     /// Where samples go.
     pub appender: &'a dyn SampleAppender,
+    /// Where histograms go.
+    pub points: &'a dyn PointAppender,
     /// Where alerts go.
     pub sink: &'a dyn AlertSink,
     /// How long an alert is not sent again.
@@ -136,7 +138,8 @@ impl Group {
         around: &Surroundings<'_>,
     ) -> Result<usize, String> {
         let offset_ms = self.spec.offset_ms;
-        let results = match rule.eval(around.querier, ts, offset_ms, self.spec.limit) {
+        let asker = Asker { file: &self.spec.file, group: &self.spec.name };
+        let results = match rule.eval((around.querier, asker), ts, offset_ms, self.spec.limit) {
             Ok(results) => results,
             Err(failure) => {
                 if !failure.cancelled {
@@ -147,7 +150,7 @@ impl Group {
             }
         };
         // The state of alerts is in the store before anyone is told. When the store cannot take it, telling goes on: silence would be worse.
-        let written = self.write(i, &results, ts - offset_ms, around.appender);
+        let written = self.write(i, &results, ts - offset_ms, around);
         let due = rule.due(ts, around.resend_delay_ms, self.spec.interval_ms);
         if !due.is_empty() {
             around.sink.send(&due);
@@ -159,16 +162,17 @@ impl Group {
     fn write(
         &self,
         i: usize,
-        results: &[SeriesSample],
+        results: &Recorded,
         at: TimestampMs,
-        appender: &dyn SampleAppender,
+        around: &Surroundings<'_>,
     ) -> Result<(), String> {
         let (file, group) = (self.spec.file.display(), &self.spec.name);
-        let mut problem = None;
-        if !results.is_empty() {
-            match appender.append(results) {
-                Ok(report) if report.accepted < results.len() => {
-                    let refused = results.len() - report.accepted;
+        let mut problem = self.write_histograms(results, around.points)?;
+        let floats = &results.floats;
+        if !floats.is_empty() {
+            match around.appender.append(floats) {
+                Ok(report) if report.accepted < floats.len() => {
+                    let refused = floats.len() - report.accepted;
                     tracing::warn!(%file, group, num_dropped = refused, out_of_order = report.out_of_order, duplicate = report.duplicate,
                         out_of_bounds = report.out_of_bounds, "Error on ingesting results from rule evaluation");
                     problem = Some(match () {
@@ -184,16 +188,56 @@ impl Group {
                 }
             }
         }
-        let mut now: Vec<LabelSet> = results.iter().map(|s| s.labels.clone()).collect();
+        let histograms = results.histograms.iter().map(|(labels, ..)| labels);
+        let mut now: Vec<LabelSet> =
+            results.floats.iter().map(|s| &s.labels).chain(histograms).cloned().collect();
         now.sort_unstable();
         let previous = std::mem::take(&mut self.series.lock().previous[i]);
         let vanished: Vec<LabelSet> =
             previous.into_iter().filter(|l| now.binary_search(l).is_err()).collect();
-        if let Err(err) = append_stale(&vanished, at, appender) {
+        if let Err(err) = append_stale(&vanished, at, around.appender) {
             tracing::warn!(%file, group, %err, "Adding stale sample failed");
         }
         self.series.lock().previous[i] = now;
         problem.map_or(Ok(()), Err)
+    }
+
+    /// Writes a rule's histograms; what was wrong with some of them, if anything.
+    fn write_histograms(
+        &self,
+        results: &Recorded,
+        points: &dyn PointAppender,
+    ) -> Result<Option<String>, String> {
+        if results.histograms.is_empty() {
+            return Ok(None);
+        }
+        let (file, group) = (self.spec.file.display(), &self.spec.name);
+        let owned: Vec<_> = results.histograms.iter().map(|(_, ts, h)| (*ts, Histogram::clone(h))).collect();
+        let batch: Vec<SeriesPoints<'_>> = results
+            .histograms
+            .iter()
+            .zip(&owned)
+            .map(|((labels, ..), point)| SeriesPoints {
+                key: None,
+                labels,
+                floats: &[],
+                histograms: std::slice::from_ref(point),
+                exemplars: &[],
+            })
+            .collect();
+        let report = points.append_points(&batch, Refusals::Skip).map_err(|err| {
+            tracing::warn!(%file, group, %err, "Rule sample appending failed");
+            err.to_string()
+        })?;
+        let Some(first) = report.first else { return Ok(None) };
+        let num_dropped: usize = report.refused.iter().sum();
+        tracing::warn!(%file, group, num_dropped, series = %first.labels, "Error on ingesting results from rule evaluation");
+        Ok(Some(match first.kind {
+            RefusalKind::OutOfOrder | RefusalKind::TooOld => "out of order sample".to_owned(),
+            RefusalKind::Duplicate => "duplicate sample for timestamp".to_owned(),
+            RefusalKind::OutOfBounds => "out of bounds".to_owned(),
+            RefusalKind::InvalidHistogram => "the histogram contradicts itself".to_owned(),
+        }))
     }
 
     fn mark_orphans(&self, ts: TimestampMs, appender: &dyn SampleAppender) {

@@ -19,5 +19,5 @@ pub use alert::{Alert, AlertSink, AlertState, table_link};
 pub use check::check_file;
 pub use group::{Group, Surroundings};
 pub use manager::{Manager, ManagerOptions};
-pub use query::{EngineQuerier, Querier, QueryFailure, Sample};
+pub use query::{Asker, EngineQuerier, Querier, QueryFailure, Sample};
 pub use status::{AlertStatus, GroupStats, GroupStatus, Health, RuleDetail, RuleStatus, Stats};

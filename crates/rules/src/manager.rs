@@ -10,7 +10,7 @@ use config::{Config, Diagnostics};
 use parking_lot::Mutex;
 use promql::Engine;
 use promql::parser::ParserOptions;
-use storage::{LeafExecutor, SampleAppender};
+use storage::{LeafExecutor, PointAppender, SampleAppender};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -55,6 +55,7 @@ impl Default for ManagerOptions {
 struct Shared {
     querier: Arc<dyn Querier>,
     appender: Arc<dyn SampleAppender>,
+    points: Arc<dyn PointAppender>,
     sink: Arc<dyn AlertSink>,
     options: ManagerOptions,
     turns: Semaphore,
@@ -89,24 +90,24 @@ impl Manager {
     pub fn new(
         engine: Arc<Engine>,
         store: Arc<dyn LeafExecutor>,
-        appender: Arc<dyn SampleAppender>,
+        (appender, points): (Arc<dyn SampleAppender>, Arc<dyn PointAppender>),
         sink: Arc<dyn AlertSink>,
         options: ManagerOptions,
     ) -> Self {
-        Self::with_querier(Arc::new(EngineQuerier::new(engine, store)), appender, sink, options)
+        Self::with_querier(Arc::new(EngineQuerier::new(engine, store)), (appender, points), sink, options)
     }
 
     /// As [`Manager::new`], with any answerer of expressions.
     #[must_use]
     pub fn with_querier(
         querier: Arc<dyn Querier>,
-        appender: Arc<dyn SampleAppender>,
+        (appender, points): (Arc<dyn SampleAppender>, Arc<dyn PointAppender>),
         sink: Arc<dyn AlertSink>,
         options: ManagerOptions,
     ) -> Self {
         let turns = Semaphore::new(options.max_concurrent_evals.max(1));
         Self {
-            shared: Arc::new(Shared { querier, appender, sink, options, turns }),
+            shared: Arc::new(Shared { querier, appender, points, sink, options, turns }),
             state: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -260,6 +261,7 @@ async fn run(shared: Arc<Shared>, group: Arc<Group>, mut stopped: watch::Receive
             let around = Surroundings {
                 querier: &*shared.querier,
                 appender: &*shared.appender,
+                points: &*shared.points,
                 sink: &*shared.sink,
                 resend_delay_ms: millis(shared.options.resend_delay),
             };

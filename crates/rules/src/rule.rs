@@ -1,15 +1,16 @@
 //! One rule: what it is, how it is evaluated at a time, what it reports.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::{LabelSet, LabelSetBuilder, METRIC_NAME, TimestampMs};
+use model::{Histogram, LabelSet, LabelSetBuilder, METRIC_NAME, TimestampMs};
 use parking_lot::Mutex;
 use storage::SeriesSample;
 use template::prometheus::{AlertData, QuerySample};
 
 use crate::alert::{ActiveAlert, Alert, AlertState, RESOLVED_RETENTION_MS, table_link};
-use crate::query::{Querier, QueryFailure};
+use crate::query::{Asker, Querier, QueryFailure, Sample};
 use crate::status::{AlertStatus, Health, RuleDetail, RuleStatus};
 
 const ALERTS: &str = "ALERTS";
@@ -52,6 +53,19 @@ pub(crate) struct Rule {
     active: Mutex<HashMap<LabelSet, ActiveAlert>>,
     /// Whether old state was looked for; only then is state written.
     restored: Mutex<bool>,
+}
+
+/// What an evaluation gives to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) floats: Vec<SeriesSample>,
+    pub(crate) histograms: Vec<(LabelSet, TimestampMs, Arc<Histogram>)>,
+}
+
+impl Recorded {
+    pub(crate) fn len(&self) -> usize {
+        self.floats.len() + self.histograms.len()
+    }
 }
 
 /// Why an evaluation gave nothing.
@@ -107,27 +121,28 @@ impl Rule {
     /// Evaluates the rule; the samples are to be written at `ts - offset`.
     pub(crate) fn eval(
         &self,
-        querier: &dyn Querier,
+        (querier, asker): (&dyn Querier, Asker<'_>),
         ts: TimestampMs,
         offset_ms: i64,
         limit: u64,
-    ) -> Result<Vec<SeriesSample>, EvalFailure> {
+    ) -> Result<Recorded, EvalFailure> {
         if self.spec.alerting {
-            self.eval_alerting(querier, ts, offset_ms, limit)
+            let floats = self.eval_alerting((querier, asker), ts, offset_ms, limit)?;
+            Ok(Recorded { floats, histograms: Vec::new() })
         } else {
-            self.eval_recording(querier, ts - offset_ms, limit)
+            self.eval_recording((querier, asker), ts - offset_ms, limit)
         }
     }
 
     fn eval_recording(
         &self,
-        querier: &dyn Querier,
+        (querier, asker): (&dyn Querier, Asker<'_>),
         at: TimestampMs,
         limit: u64,
-    ) -> Result<Vec<SeriesSample>, EvalFailure> {
-        let result = querier.instant(&self.spec.expr, at)?;
+    ) -> Result<Recorded, EvalFailure> {
+        let result = querier.instant(asker, &self.spec.expr, at)?;
         let mut seen = HashSet::with_capacity(result.len());
-        let mut out = Vec::with_capacity(result.len());
+        let mut out = Recorded::default();
         for sample in result {
             let mut labels = sample.labels.to_builder();
             labels.set(METRIC_NAME, &self.spec.name);
@@ -140,7 +155,10 @@ impl Rule {
                     .to_owned()
                     .into());
             }
-            out.push(SeriesSample { labels, ts: at, value: sample.value });
+            match sample.histogram {
+                None => out.floats.push(SeriesSample { labels, ts: at, value: sample.value }),
+                Some(histogram) => out.histograms.push((labels, at, histogram)),
+            }
         }
         if limit > 0 && out.len() as u64 > limit {
             return Err(format!("exceeded limit of {limit} with {} series", out.len()).into());
@@ -150,15 +168,15 @@ impl Rule {
 
     fn eval_alerting(
         &self,
-        querier: &dyn Querier,
+        (querier, asker): (&dyn Querier, Asker<'_>),
         ts: TimestampMs,
         offset_ms: i64,
         limit: u64,
     ) -> Result<Vec<SeriesSample>, EvalFailure> {
-        let result = querier.instant(&self.spec.expr, ts - offset_ms)?;
+        let result = querier.instant(asker, &self.spec.expr, ts - offset_ms)?;
         let mut found: HashMap<LabelSet, ActiveAlert> = HashMap::with_capacity(result.len());
         for sample in result {
-            let expand = self.expander(querier, &sample.labels, sample.value, ts);
+            let expand = self.expander((querier, asker), &sample, ts);
             let mut labels = sample.labels.to_builder();
             labels.remove(METRIC_NAME);
             for (name, text) in &self.spec.label_pairs {
@@ -248,23 +266,23 @@ impl Rule {
 
     fn expander<'a>(
         &'a self,
-        querier: &'a dyn Querier,
-        labels: &LabelSet,
-        value: f64,
+        (querier, asker): (&'a dyn Querier, Asker<'a>),
+        sample: &Sample,
         ts: TimestampMs,
     ) -> impl Fn(&str) -> String + 'a {
         let data = AlertData {
-            labels: labels.clone(),
+            labels: sample.labels.clone(),
             external_labels: self.spec.external_labels.clone(),
             external_url: self.spec.external_url.clone(),
-            value,
+            value: sample.template_value(),
             name: format!("__alert_{}", self.spec.name),
             now_ms: ts,
         };
         move |text| {
             let query = |expr: &str| {
-                let samples = querier.instant(expr, ts).map_err(|f| f.message)?;
-                Ok(samples.into_iter().map(|s| QuerySample { labels: s.labels, value: s.value }).collect())
+                let samples = querier.instant(asker, expr, ts).map_err(|f| f.message)?;
+                let sample = |s: Sample| QuerySample { value: s.template_value(), labels: s.labels };
+                Ok(samples.into_iter().map(sample).collect())
             };
             template::prometheus::expand(text, &data, &query).unwrap_or_else(|err| {
                 tracing::warn!(alert = self.spec.name, %err, "Expanding alert template failed");

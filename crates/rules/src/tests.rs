@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::rules::{RuleFile, load_str};
-use model::{LabelSet, TimestampMs, is_stale};
+use model::{Histogram, LabelSet, TimestampMs, is_stale};
 use parking_lot::Mutex;
 use promql::parser::ParserOptions;
-use storage::{AppendReport, SampleAppender, SeriesSample};
+use storage::{
+    AppendReport, PointAppender, PointsReport, Refusals, SampleAppender, SeriesPoints, SeriesSample,
+};
 
 use crate::check::{Making, make_groups};
 use crate::group::{Group, Surroundings};
 use crate::{
-    Alert, AlertSink, Manager, ManagerOptions, Querier, QueryFailure, RuleDetail, Sample, check_file,
+    Alert, AlertSink, Asker, Manager, ManagerOptions, Querier, QueryFailure, RuleDetail, Sample, check_file,
 };
 
 const MINUTE: i64 = 60_000;
@@ -25,6 +27,7 @@ type Answer = dyn Fn(&str, TimestampMs) -> Result<Vec<Sample>, String> + Send + 
 struct World {
     answer: Box<Answer>,
     written: Mutex<Vec<SeriesSample>>,
+    histograms: Mutex<Vec<(LabelSet, TimestampMs, Histogram)>>,
     sent: Mutex<Vec<Alert>>,
 }
 
@@ -32,11 +35,11 @@ impl World {
     fn new(
         answer: impl Fn(&str, TimestampMs) -> Result<Vec<Sample>, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { answer: Box::new(answer), written: Mutex::default(), sent: Mutex::default() }
+        Self { answer: Box::new(answer), written: Mutex::default(), histograms: Mutex::default(), sent: Mutex::default() }
     }
 
     fn around(&self) -> Surroundings<'_> {
-        Surroundings { querier: self, appender: self, sink: self, resend_delay_ms: MINUTE }
+        Surroundings { querier: self, appender: self, points: self, sink: self, resend_delay_ms: MINUTE }
     }
 
     /// What was written since the last call, a line per sample; `stale` for markers.
@@ -58,7 +61,7 @@ impl World {
 }
 
 impl Querier for World {
-    fn instant(&self, expr: &str, ts: TimestampMs) -> Result<Vec<Sample>, QueryFailure> {
+    fn instant(&self, _: Asker<'_>, expr: &str, ts: TimestampMs) -> Result<Vec<Sample>, QueryFailure> {
         (self.answer)(expr, ts).map_err(|message| QueryFailure { message, cancelled: false })
     }
 
@@ -86,6 +89,21 @@ impl SampleAppender for World {
     }
 }
 
+impl PointAppender for World {
+    fn append_points(
+        &self,
+        batch: &[SeriesPoints<'_>],
+        _: Refusals,
+    ) -> Result<PointsReport, storage::Error> {
+        let mut written = self.histograms.lock();
+        for series in batch {
+            let labels = series.labels.label_set()?;
+            written.extend(series.histograms.iter().map(|(ts, h)| (labels.clone(), *ts, h.clone())));
+        }
+        Ok(PointsReport { histograms: batch.len(), ..PointsReport::default() })
+    }
+}
+
 impl AlertSink for World {
     fn send(&self, alerts: &[Alert]) {
         // The state is in the store before anyone is told.
@@ -98,7 +116,7 @@ impl AlertSink for World {
 }
 
 fn sample(labels: &[(&str, &str)], value: f64) -> Sample {
-    Sample { labels: LabelSet::from_pairs(labels.iter().copied()), value }
+    Sample { labels: LabelSet::from_pairs(labels.iter().copied()), value, histogram: None }
 }
 
 fn file(text: &str) -> RuleFile {
@@ -404,7 +422,7 @@ fn wrong_expressions_and_templates_have_a_place() {
 async fn the_manager_evaluates_reloads_and_stops() {
     let world = Arc::new(World::new(|_, _| Ok(vec![sample(&[("i", "1")], 1.0)])));
     let manager =
-        Manager::with_querier(world.clone(), world.clone(), world.clone(), ManagerOptions::default());
+        Manager::with_querier(world.clone(), (world.clone(), world.clone()), world.clone(), ManagerOptions::default());
     let config = config::load_str("", Path::new("p.yml")).unwrap().value;
     let rules = |text: &str| vec![(PathBuf::from("r.yml"), file(text))];
     manager
@@ -431,4 +449,33 @@ async fn the_manager_evaluates_reloads_and_stops() {
     manager.apply(&config, Vec::new()).await.unwrap();
     assert!(manager.groups().is_empty());
     manager.stop().await;
+}
+
+#[test]
+fn histograms_are_recorded_and_alerted_on() {
+    let histogram = Arc::new(Histogram { count: 3.0, sum: 2.5, zero_count: 3.0, ..Histogram::default() });
+    let found = Arc::clone(&histogram);
+    let world = World::new(move |_, ts| {
+        let one = |job| Sample { histogram: Some(Arc::clone(&found)), ..sample(&[("job", job)], 0.0) };
+        Ok(if ts < 2 * MINUTE { vec![one("a"), sample(&[("job", "b")], 7.0)] } else { vec![] })
+    });
+    let group = &groups(
+        "groups: [{name: g, interval: 1m, rules: [{record: r, expr: x}, {alert: A, expr: x, annotations: {v: \"{{ $value }}\"}}]}]",
+        false,
+    )[0];
+    group.eval(MINUTE, &world.around(), &|| false);
+    let written = std::mem::take(&mut *world.histograms.lock());
+    let labels = LabelSet::from_pairs([("__name__", "r"), ("job", "a")]);
+    assert_eq!(written, [(labels, MINUTE, (*histogram).clone())]);
+    let text = world.written();
+    assert!(text.contains("r{job=\"b\"} 7 @60000") || text.contains("__name__=\"r\""), "{text}");
+    let mut annotations: Vec<String> =
+        world.sent().iter().map(|a| a.annotations.value("v").to_owned()).collect();
+    annotations.sort();
+    let shown = promql::histogram::Text(&histogram).to_string();
+    assert_eq!(annotations, ["7".to_owned(), shown]);
+    // What vanishes is marked stale, a histogram's series too.
+    group.eval(2 * MINUTE, &world.around(), &|| false);
+    assert_eq!(world.written().lines().filter(|l| l.contains("stale")).count(), 2 + 4);
+    assert!(world.histograms.lock().is_empty());
 }

@@ -175,6 +175,13 @@ pub struct PointsReport {
 
 /// The path of writers with many points a series: remote write, backfill, import.
 pub trait PointAppender: Send + Sync {
+    /// A hint whether an append now would wait for more than the log's write, or do much beside: sync a disk, seal chunks. Where
+    /// `false`, a batch of some thousand plain points of known series takes about a millisecond, and a thread that serves others
+    /// may do it.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// Appends a batch. What was accepted survives `kill -9`; all of the batch becomes visible to readers at once. With
     /// [`Refusals::FailBatch`] and any sample refused nothing is written, and the report says what would have been.
     ///

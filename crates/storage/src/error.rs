@@ -11,6 +11,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The query's budget of samples is spent.
     TooManySamples,
+    /// The query's budget of bytes is spent.
+    TooManyBytes,
     /// A sample older than what the store takes.
     OutOfOrder,
     /// A timestamp that is present already.

@@ -16,7 +16,7 @@ pub use append::{
     ABSENT, ABSENT_BITS, AppendReport, GroupId, LabelSource, PointAppender, PointsReport, Refusal,
     RefusalKind, Refusals, RowAppender, SampleAppender, SeriesPoints, SeriesSample, Slot, is_absent,
 };
-pub use context::QueryContext;
+pub use context::{QueryContext, WindowCounts};
 pub use error::{Error, ErrorKind};
 pub use leaf::{
     LeafBatch, LeafCost, LeafData, LeafExecutor, LeafOp, LeafRequest, LeafSink, MetaRequest, RawBlock,

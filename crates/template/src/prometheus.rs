@@ -1,6 +1,7 @@
 //! Templates in rule files: labels and annotations of alerts, with Prometheus' variables and functions.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use model::LabelSet;
 use model::float::format_g_precision;
@@ -27,7 +28,7 @@ pub struct AlertData {
     /// `$externalURL`, `.ExternalURL`, and what `externalURL` and `pathPrefix` give.
     pub external_url: String,
     /// `$value`, `.Value`.
-    pub value: f64,
+    pub value: SampleValue,
     /// The template's name in error texts; upstream uses `__alert_` and the rule's name.
     pub name: String,
     /// The evaluation's time in milliseconds since the Unix epoch: what `now` gives.
@@ -40,7 +41,62 @@ pub struct QuerySample {
     /// The sample's labels.
     pub labels: LabelSet,
     /// Its value.
-    pub value: f64,
+    pub value: SampleValue,
+}
+
+/// A sample's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SampleValue {
+    /// A number.
+    Float(f64),
+    /// A native histogram: a template can do nothing with it but print this text.
+    Histogram(Arc<str>),
+}
+
+impl Default for SampleValue {
+    fn default() -> Self {
+        Self::Float(0.0)
+    }
+}
+
+impl From<f64> for SampleValue {
+    fn from(v: f64) -> Self {
+        Self::Float(v)
+    }
+}
+
+impl SampleValue {
+    fn value(&self) -> Value {
+        match self {
+            Self::Float(v) => Value::Float(*v),
+            Self::Histogram(text) => Value::object(HistogramValue(Arc::clone(text))),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Float(v) => model::float::format_g(*v),
+            Self::Histogram(text) => text.to_string(),
+        }
+    }
+}
+
+/// A native histogram in a template.
+#[derive(Debug)]
+struct HistogramValue(Arc<str>);
+
+impl Object for HistogramValue {
+    fn type_name(&self) -> &'static str {
+        "*histogram.FloatHistogram"
+    }
+
+    fn get(&self, _: &str, _: &[Value]) -> Option<CallResult> {
+        None
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
 }
 
 /// Expands `text`; `query` answers the `query` function at the evaluation's time.
@@ -80,7 +136,7 @@ struct Root {
     labels: Value,
     external_labels: Value,
     external_url: Value,
-    value: f64,
+    value: SampleValue,
 }
 
 fn root(data: &AlertData) -> Value {
@@ -88,7 +144,7 @@ fn root(data: &AlertData) -> Value {
         labels: Value::labels(&data.labels),
         external_labels: Value::labels(&data.external_labels),
         external_url: Value::str(&data.external_url),
-        value: data.value,
+        value: data.value.clone(),
     })
 }
 
@@ -102,14 +158,14 @@ impl Object for Root {
             "Labels" => self.labels.clone(),
             "ExternalLabels" => self.external_labels.clone(),
             "ExternalURL" => self.external_url.clone(),
-            "Value" => Value::Float(self.value),
+            "Value" => self.value.value(),
             _ => return None,
         }))
     }
 
     fn print(&self) -> Option<String> {
         let fields = [&self.labels, &self.external_labels, &self.external_url].map(crate::gofmt::value_text);
-        Some(format!("{{{} {}}}", fields.join(" "), model::float::format_g(self.value)))
+        Some(format!("{{{} {}}}", fields.join(" "), self.value.text()))
     }
 }
 
@@ -117,7 +173,7 @@ impl Object for Root {
 #[derive(Debug)]
 struct Sample {
     labels: Value,
-    value: f64,
+    value: SampleValue,
 }
 
 impl Object for Sample {
@@ -128,14 +184,14 @@ impl Object for Sample {
     fn get(&self, name: &str, _: &[Value]) -> Option<CallResult> {
         match name {
             "Labels" => Some(Ok(self.labels.clone())),
-            "Value" => Some(Ok(Value::Float(self.value))),
+            "Value" => Some(Ok(self.value.value())),
             _ => None,
         }
     }
 
     fn print(&self) -> Option<String> {
         let labels = crate::gofmt::value_text(&self.labels);
-        Some(format!("{{{labels} {}}}", model::float::format_g(self.value)))
+        Some(format!("{{{labels} {}}}", self.value.text()))
     }
 }
 

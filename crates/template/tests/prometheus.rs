@@ -8,7 +8,7 @@ fn data(value: f64) -> AlertData {
         labels: LabelSet::from_pairs([("instance", "10.0.0.1:9100"), ("job", "node")]),
         external_labels: LabelSet::from_pairs([("region", "eu")]),
         external_url: "http://prom.example:9090/p".to_owned(),
-        value,
+        value: value.into(),
         name: "__alert_X".to_owned(),
         now_ms: 1_435_065_584_128,
     }
@@ -17,7 +17,7 @@ fn data(value: f64) -> AlertData {
 fn run(text: &str, value: f64) -> Result<String, String> {
     let query = |q: &str| match q {
         "up" => Ok([("b", 11.0), ("a", 21.0)]
-            .map(|(i, v)| QuerySample { labels: LabelSet::from_pairs([("instance", i)]), value: v })
+            .map(|(i, v)| QuerySample { labels: LabelSet::from_pairs([("instance", i)]), value: f64::from(v).into() })
             .to_vec()),
         "none" => Ok(vec![]),
         q => Err(format!("bad query {q}")),

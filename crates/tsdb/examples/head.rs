@@ -1,10 +1,16 @@
-//! Measures the head: `cargo run --release -p vigie-tsdb --example head [SERIES [ROWS [DIR]]]`.
+//! Measures the head: `cargo run --release -p vigie-tsdb --example head [SERIES [ROWS [DIR [GROUPS]]]]`.
 //!
-//! 200 groups of node_exporter-like series (64 % constant, counters, decimals, a few full doubles), one row every 5 s
-//! of a simulated clock, `maintain` every 30 s. Prints CPU per sample, memory per series, bytes per sealed sample, start-up.
+//! GROUPS (200) groups of node_exporter-like series (64 % constant, counters, decimals, a few full doubles), one row every 5 s
+//! of a simulated clock, `maintain` every 30 s. One process fills the store and is killed with SIGKILL; another opens it and
+//! asks for each series of a metric. Prints CPU per sample, memory per series, bytes per sealed sample, start-up.
+//!
+//! `head open DIR` opens a store that is there, as the second process does: for a profiler.
 
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +20,10 @@ use model::{LabelSet, Matcher};
 use storage::{LeafBatch, LeafExecutor, LeafOp, LeafRequest, QueryContext, RowAppender, StoreStatus};
 use tsdb::{Store, StoreOptions};
 
-const GROUPS: usize = 200;
+/// Where the simulated clock starts.
+const START_MS: i64 = 1_700_000_000_000;
+/// What the filling process prints when it is to be killed.
+const FILLED: &str = "filled";
 
 /// Resident bytes of this process: all, and those of its own (not of mapped files).
 fn resident() -> (u64, u64) {
@@ -49,24 +58,127 @@ fn value(series: usize, k: i64, noise: u64) -> f64 {
     }
 }
 
-fn main() -> Result<(), storage::Error> {
-    let mut args = std::env::args().skip(1);
-    let series: usize = args.next().and_then(|a| a.parse().ok()).unwrap_or(500_000);
-    let rows: i64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(360);
-    let dir = args.next().unwrap_or_else(|| "target/head-bench".to_owned());
-    let dir = std::path::Path::new(&dir);
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["fill", series, rows, dir, groups] => {
+            Ok(fill(series.parse()?, rows.parse()?, Path::new(dir), groups.parse()?)?)
+        }
+        ["open", dir] => {
+            // What each part of the start took.
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_max_level(tracing::Level::DEBUG)
+                .init();
+            Ok(open(Path::new(dir))?)
+        }
+        _ => {
+            let argument = |i: usize, default| words.get(i).copied().unwrap_or(default);
+            let dir = argument(2, "target/head-bench");
+            measure(argument(0, "500000"), argument(1, "360"), dir, argument(3, "200"))
+        }
+    }
+}
+
+/// Fills a store in a process of its own, kills that, and opens the store in another.
+fn measure(series: &str, rows: &str, dir: &str, groups: &str) -> Result<(), Box<dyn std::error::Error>> {
     let _ = std::fs::remove_dir_all(dir);
-    let now = Arc::new(AtomicI64::new(1_700_000_000_000));
-    let clock = Arc::clone(&now);
-    let options =
-        StoreOptions { clock: Arc::new(move || clock.load(Ordering::Relaxed)), ..StoreOptions::default() };
-    let per_group = series / GROUPS;
-    let store = Store::open(dir, options.clone())?;
+    let program = std::env::current_exe()?;
+    let mut filling = Command::new(&program)
+        .args(["fill", series, rows, dir, groups])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut filled = false;
+    if let Some(out) = filling.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            if line == FILLED {
+                filled = true;
+                // SIGKILL on Unix.
+                filling.kill()?;
+                break;
+            }
+            println!("{line}");
+        }
+    }
+    let status = filling.wait()?;
+    if !filled {
+        return Err(format!("the filling process ended with {status}").into());
+    }
+    let status = Command::new(&program).args(["open", dir]).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("the opening process ended with {status}").into()) }
+}
+
+fn options(now: &Arc<AtomicI64>) -> StoreOptions {
+    let clock = Arc::clone(now);
+    StoreOptions { clock: Arc::new(move || clock.load(Ordering::Relaxed)), ..StoreOptions::default() }
+}
+
+/// Opens the store and asks it.
+fn open(dir: &Path) -> Result<(), storage::Error> {
+    let (_, before) = resident();
+    let (t, c) = (Instant::now(), cpu());
+    let now = Arc::new(AtomicI64::new(START_MS));
+    let store = Store::open(dir, options(&now))?;
+    let opened = t.elapsed();
+    let stats = store.head_stats();
+    let series = stats.num_series;
+    now.store(stats.max_time.max(START_MS), Ordering::Relaxed);
+    let asked = query(&store, "one metric", &now)?;
+    println!(
+        "start without a clean end: {opened:.1?}, first answer {asked:.1?} later, {:.1?} cpu, {} records replayed, {series} series",
+        cpu().saturating_sub(c),
+        store.stats().replayed_records,
+    );
+    let (all, anon) = resident();
+    println!(
+        "memory after it: {} MiB resident, {} MiB anonymous: {:.0} B/series; index by its own account {:.0} B/series",
+        all >> 20,
+        anon >> 20,
+        anon.saturating_sub(before) as f64 / series.max(1) as f64,
+        store.stats().index_bytes as f64 / series.max(1) as f64,
+    );
+    query(&store, "one metric", &now)?;
+    query(&store, "all", &now)?;
+    Ok(())
+}
+
+fn query(store: &Store, name: &str, now: &AtomicI64) -> Result<Duration, storage::Error> {
+    let matcher = match name {
+        "all" => Matcher::equal("job", "node"),
+        _ => Matcher::equal("__name__", "node_metric_7_total"),
+    };
+    let end = now.load(Ordering::Relaxed);
+    let grid = Grid::range(end - 1_800_000, end, 15_000);
+    let request =
+        LeafRequest { matchers: vec![matcher], op: LeafOp::Range(RangeFn::Rate), range_ms: 60_000, grid };
+    let ctx = QueryContext::unbounded();
+    let (t, c) = (Instant::now(), cpu());
+    let mut selected = 0;
+    store.run(&request, &ctx, &mut |batch: LeafBatch| {
+        selected += batch.labels.len();
+        Ok(())
+    })?;
+    let elapsed = t.elapsed();
+    println!(
+        "rate over 30 min, {name}: {selected} series, {} samples in {elapsed:.1?} ({:.1?} cpu)",
+        ctx.samples_read(),
+        cpu().saturating_sub(c)
+    );
+    Ok(elapsed)
+}
+
+fn fill(series: usize, rows: i64, dir: &Path, group_count: usize) -> Result<(), storage::Error> {
+    let now = Arc::new(AtomicI64::new(START_MS));
+    let per_group = series / group_count.max(1);
+    let store = Store::open(dir, options(&now))?;
 
     let (_, before) = resident();
     let (started, cpu_before) = (Instant::now(), cpu());
     let mut groups = vec![];
-    for g in 0..GROUPS {
+    for g in 0..group_count {
         let instance = format!("10.0.{}.{}:9100", g / 250, g % 250);
         let id = store.open_group(&LabelSet::from_pairs([("instance", &instance)]))?;
         let sets: Vec<LabelSet> = (0..per_group)
@@ -97,6 +209,8 @@ fn main() -> Result<(), storage::Error> {
     let mut row = vec![0.0; per_group];
     let (mut in_append, mut in_maintain, mut peak) = (Duration::ZERO, Duration::ZERO, (0, 0));
     let mut cpu_own = Duration::ZERO;
+    // Memory is touched for the first time until then.
+    let warm_up = if rows >= 48 { 24 } else { 0 };
     for k in 0..rows {
         let ts = now.fetch_add(5000, Ordering::Relaxed) + 5000;
         let round = cpu();
@@ -119,17 +233,20 @@ fn main() -> Result<(), storage::Error> {
             store.maintain(ts)?;
             in_maintain += t.elapsed();
         }
-        cpu_own += cpu().saturating_sub(round).saturating_sub(filling);
+        if k >= warm_up {
+            cpu_own += cpu().saturating_sub(round).saturating_sub(filling);
+        }
         let (all, anon) = resident();
         peak = (peak.0.max(all), peak.1.max(anon));
     }
-    let samples = (rows as usize * per_group * GROUPS) as f64;
+    let samples = (rows as usize * per_group * group_count) as f64;
+    let steady = ((rows - warm_up) as usize * per_group * group_count) as f64;
     let stats = store.head_stats();
     println!(
         "append: {:.1} ns/sample wall; maintain {:.1} ns/sample wall; {:.1} ns/sample cpu in the store",
         in_append.as_nanos() as f64 / samples,
         in_maintain.as_nanos() as f64 / samples,
-        cpu_own.as_nanos() as f64 / samples,
+        cpu_own.as_nanos() as f64 / steady,
     );
     println!(
         "memory: peak {} MiB resident, {} MiB anonymous: {:.0} B/series",
@@ -137,7 +254,7 @@ fn main() -> Result<(), storage::Error> {
         peak.1 >> 20,
         peak.1.saturating_sub(before) as f64 / series as f64
     );
-    let sealed = (rows - rows % 120) as f64 * (per_group * GROUPS) as f64;
+    let sealed = (rows - rows % 120) as f64 * (per_group * group_count) as f64;
     println!(
         "disk: chunks {} MiB ({:.3} B/sample if {} rows are sealed), log {} MiB, checkpoint {} MiB, {} checkpoints",
         stats.chunk_bytes >> 20,
@@ -148,37 +265,11 @@ fn main() -> Result<(), storage::Error> {
         store.stats().checkpoints,
     );
 
-    for (name, matchers) in [
-        ("one metric", vec![Matcher::equal("__name__", "node_metric_7_total")]),
-        ("all", vec![Matcher::equal("job", "node")]),
-    ] {
-        let end = now.load(Ordering::Relaxed);
-        let grid = Grid::range(end - 1_800_000, end, 15_000);
-        let request = LeafRequest { matchers, op: LeafOp::Range(RangeFn::Rate), range_ms: 60_000, grid };
-        let ctx = QueryContext::unbounded();
-        let (t, c) = (Instant::now(), cpu());
-        let mut selected = 0;
-        store.run(&request, &ctx, &mut |batch: LeafBatch| {
-            selected += batch.labels.len();
-            Ok(())
-        })?;
-        println!(
-            "rate over 30 min, {name}: {selected} series, {} samples in {:.1?} ({:.1?} cpu)",
-            ctx.samples_read(),
-            t.elapsed(),
-            cpu().saturating_sub(c)
-        );
+    for name in ["one metric", "all"] {
+        query(&store, name, &now)?;
     }
-
-    // Not closed: as after a crash.
-    drop(store);
-    let t = Instant::now();
-    let store = Store::open(dir, options)?;
-    println!(
-        "start without a clean end: {:.1?}, {} records replayed, {} series",
-        t.elapsed(),
-        store.stats().replayed_records,
-        store.head_stats().num_series
-    );
+    println!("{FILLED}");
+    // Until it is killed; should nobody do so, not for ever.
+    std::thread::sleep(Duration::from_secs(60));
     Ok(())
 }

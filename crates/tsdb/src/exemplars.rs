@@ -43,6 +43,19 @@ struct Entry {
     exemplar: Exemplar,
 }
 
+/// What is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExemplarStats {
+    /// Exemplars.
+    pub kept: u64,
+    /// Series that have some.
+    pub series: u64,
+    /// The most that are kept.
+    pub max: u64,
+    /// The oldest one's time in milliseconds.
+    pub oldest_ms: Option<i64>,
+}
+
 /// The ring.
 #[derive(Debug, Default)]
 pub(crate) struct Exemplars {
@@ -61,6 +74,15 @@ impl Exemplars {
 
     pub(crate) fn newest(&self, series: u32) -> Option<&Exemplar> {
         self.newest.get(&series).map(|&at| &self.ring[at as usize].exemplar)
+    }
+
+    pub(crate) fn stats(&self) -> ExemplarStats {
+        ExemplarStats {
+            kept: self.ring.len() as u64,
+            series: self.newest.len() as u64,
+            max: self.max as u64,
+            oldest_ms: self.iter().next().and_then(|e| e.exemplar.ts),
+        }
     }
 
     /// Judges an exemplar of a series whose newest is `newest`.

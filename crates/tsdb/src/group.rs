@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) slots: Vec<u32>,
     pub(crate) last_ts: Option<i64>,
     /// The row of `last_ts` while there is no raw row.
-    pub(crate) last: Vec<f64>,
+    pub(crate) last: Box<[f64]>,
     /// The log segment that the last row is in, and the bytes its record took.
     pub(crate) log_segment: u32,
     pub(crate) row_bytes: u32,
@@ -55,30 +55,22 @@ pub(crate) struct State {
     pub(crate) sealed: Vec<(u32, Segment)>,
 }
 
-/// Rows as they came: each as wide as it was.
+/// Rows as they came: each as wide as it was, and in memory of its own. One vector for all would be twice as long as what it
+/// holds after growing, which is most of the head's memory where labels churn and rows get wider.
 #[derive(Debug, Default)]
 pub(crate) struct RawRows {
     pub(crate) ts: Vec<i64>,
-    ends: Vec<usize>,
-    values: Vec<f64>,
-    /// How many rows there mostly are before they are compressed.
-    expected_rows: usize,
+    rows: Vec<Box<[f64]>>,
 }
 
 impl RawRows {
-    fn push(&mut self, ts: i64, row: &[f64], expected_rows: usize) {
-        self.expected_rows = expected_rows;
-        if self.values.capacity() == 0 {
-            self.values.reserve_exact(row.len() * expected_rows);
-        }
+    fn push(&mut self, ts: i64, row: &[f64]) {
         self.ts.push(ts);
-        self.values.extend_from_slice(row);
-        self.ends.push(self.values.len());
+        self.rows.push(row.into());
     }
 
     pub(crate) fn row(&self, i: usize) -> &[f64] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.values[start..self.ends[i]]
+        &self.rows[i]
     }
 
     pub(crate) fn cell(&self, row: usize, slot: u32) -> f64 {
@@ -106,19 +98,10 @@ impl RawRows {
         of.map(|i| self.row(i).len()).max().unwrap_or(0)
     }
 
-    fn clear(&mut self) {
-        self.ts.clear();
-        self.ends.clear();
-        self.values.clear();
-    }
-
-    /// Forgets the rows, and gives back what more of them than usual took.
-    fn shrink(&mut self) {
-        let usual = self.values.len() / self.ts.len().max(1) * self.expected_rows;
-        self.clear();
-        if self.values.capacity() > usual * 3 / 2 {
-            self.values = vec![];
-        }
+    /// Forgets all rows but the last, which is returned.
+    fn take(&mut self) -> Box<[f64]> {
+        self.ts = vec![];
+        std::mem::take(&mut self.rows).pop().unwrap_or_default()
     }
 }
 
@@ -131,21 +114,31 @@ impl Group {
 impl State {
     /// Takes a row that the log has in its segment `segment`.
     pub(crate) fn push(&mut self, id: u32, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
-        self.push_raw(ts, row, segment, raw_rows);
-        if self.raw.ts.len() >= raw_rows {
+        self.push_raw(ts, row, segment);
+        if self.raw.ts.len() >= self.due(id, raw_rows) {
             self.compress(id);
+        }
+    }
+
+    /// How many raw rows make a piece: fewer the first time, by the group's number, so that groups which began together do not
+    /// all hold the most at the same time.
+    fn due(&self, id: u32, raw_rows: usize) -> usize {
+        if self.pieces.is_empty() && self.sealed.is_empty() {
+            raw_rows.div_ceil(2) + id as usize % (raw_rows / 2 + 1)
+        } else {
+            raw_rows
         }
     }
 
     /// As [`State::push`], but leaves it to the next one to make pieces of many rows: a start that is short of time
     /// comes here.
-    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32, raw_rows: usize) {
+    pub(crate) fn push_raw(&mut self, ts: i64, row: &[f64], segment: u32) {
         if self.raw.is_empty() {
             self.raw_segment = segment;
         }
         self.last_ts = Some(ts);
-        self.last = vec![];
-        self.raw.push(ts, row, raw_rows);
+        self.last = Box::default();
+        self.raw.push(ts, row);
     }
 
     /// The row of `last_ts`, which the log's next is written against.
@@ -169,8 +162,7 @@ impl State {
             });
             self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });
         }
-        self.last = self.last_row().to_vec();
-        self.raw.shrink();
+        self.last = self.raw.take();
     }
 
     /// Slots that the last row has no sample for.

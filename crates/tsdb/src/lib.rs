@@ -16,6 +16,7 @@ mod admin;
 pub mod bench;
 mod block;
 mod bytes;
+mod candidates;
 mod checkpoint;
 mod chunkfile;
 mod codec;
@@ -46,6 +47,7 @@ mod state;
 mod status;
 mod store;
 
+pub use exemplars::ExemplarStats;
 pub use options::{Clock, StoreOptions};
 pub use store::{Stats, Store};
 

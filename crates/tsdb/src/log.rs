@@ -7,12 +7,17 @@
 //! write that fails is cut off again; where even that fails, the segment is left and a new one begun. After a failed fsync
 //! the kernel may have dropped what was dirty, so the segment is never synced again: the owner is told, starts a new segment
 //! and writes a checkpoint from memory.
+//!
+//! No fsync runs under the log's lock. A segment that ended is synced by who ended it, after it let go of the lock, before
+//! the next one is; should a second one end meanwhile, that waits. So a power cut may take the end of the segment before the
+//! newest, never what a sync that returned has seen.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use storage::Error;
 
 use crate::disk::{DiskFile, Faults, sync_dir};
@@ -29,6 +34,7 @@ struct Current {
     len: u64,
     /// Written to since the last fsync began.
     dirty: Arc<AtomicBool>,
+    turn: Arc<Mutex<Turn>>,
     /// No longer to be written to: a partial record could not be cut off, or an fsync failed.
     poisoned: bool,
 }
@@ -42,27 +48,55 @@ pub(crate) struct Log {
     current: Current,
     /// Numbers and lengths of the segments before.
     older: Vec<(u32, u64)>,
+    /// The segment before, until it is synced.
+    ended: Option<SyncHandle>,
+    /// Whether there is one, to be asked without the lock.
+    has_ended: Arc<AtomicBool>,
     /// Fsyncs at a segment's end that failed.
     failed_syncs: u64,
+}
+
+/// One fsync at a time; and what is known of those before.
+#[derive(Debug, Default)]
+struct Turn {
+    /// The directory's entry survives a power cut.
+    named: bool,
+    failed: bool,
 }
 
 /// What an fsync needs, so that it can run without the log's lock.
 #[derive(Debug, Clone)]
 pub(crate) struct SyncHandle {
+    dir: PathBuf,
     file: DiskFile,
     dirty: Arc<AtomicBool>,
+    turn: Arc<Mutex<Turn>>,
     number: u32,
 }
 
 impl SyncHandle {
-    /// Syncs the segment; on failure returns its number for [`Log::poison`].
-    pub(crate) fn sync(&self) -> Result<(), (u32, std::io::Error)> {
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Syncs what was written to the segment before the call. Waits for an fsync that runs: it may be the one that has it.
+    ///
+    /// # Errors
+    /// That the fsync failed, this one or one before; for [`Log::poison`].
+    pub(crate) fn sync(&self) -> Result<(), std::io::Error> {
+        let mut turn = self.turn.lock();
+        if turn.failed {
+            return Err(std::io::Error::other("an fsync of it failed before"));
+        }
         // Cleared first: a write that comes in between is synced now or sets it again. Relaxed suffices, the flag orders
         // nothing: the write call itself is what fsync sees.
         if !self.dirty.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        self.file.sync().map_err(|e| (self.number, e))
+        let named = if turn.named { Ok(()) } else { sync_dir(&self.dir) };
+        let result = named.and_then(|()| self.file.sync());
+        (turn.named, turn.failed) = (result.is_ok(), result.is_err());
+        result
     }
 }
 
@@ -82,6 +116,8 @@ impl Log {
             faults: faults.clone(),
             current,
             older,
+            ended: None,
+            has_ended: Arc::default(),
             failed_syncs: 0,
         })
     }
@@ -110,24 +146,53 @@ impl Log {
         Ok(())
     }
 
-    /// Begins a new segment and returns its number. The one before is synced by its handle, if the caller wants it so.
+    /// Begins a new segment and returns its number. The one before is to be synced by [`Log::sync_handles`], soon.
     pub(crate) fn rotate(&mut self) -> Result<u32, Error> {
         let next = create(&self.dir, self.current.number + 1, &self.faults)?;
-        let old = std::mem::replace(&mut self.current, next);
-        if !old.poisoned {
-            // At a segment's end, by policy. A failure here is no failure of the record that comes next.
-            if let Err(e) = old.file.sync() {
-                tracing::error!(segment = old.number, error = %e, "fsync of a log segment failed");
-                self.failed_syncs += 1;
-            }
+        // Nobody came to sync the one before in all the time it took to fill this one: more must not wait.
+        if let Some(before) = self.ended.take()
+            && let Err(e) = before.sync()
+        {
+            // No failure of the record that comes next.
+            tracing::error!(segment = before.number, error = %e, "fsync of a log segment failed");
+            self.failed_syncs += 1;
         }
+        if !self.current.poisoned {
+            self.ended = Some(self.handle());
+        }
+        self.has_ended.store(self.ended.is_some(), Ordering::Relaxed);
+        let old = std::mem::replace(&mut self.current, next);
         self.older.push((old.number, old.len));
         Ok(self.current.number)
     }
 
-    pub(crate) fn sync_handle(&self) -> SyncHandle {
+    fn handle(&self) -> SyncHandle {
         let c = &self.current;
-        SyncHandle { file: c.file.clone(), dirty: Arc::clone(&c.dirty), number: c.number }
+        SyncHandle {
+            dir: self.dir.clone(),
+            file: c.file.clone(),
+            dirty: Arc::clone(&c.dirty),
+            turn: Arc::clone(&c.turn),
+            number: c.number,
+        }
+    }
+
+    /// The segment that ended, if it is not synced yet, then the current one: to be synced in this order.
+    pub(crate) fn sync_handles(&self) -> (Option<SyncHandle>, SyncHandle) {
+        (self.ended.clone(), self.handle())
+    }
+
+    /// Set while a segment that ended is not synced. Orders nothing: who reads it late, comes late.
+    pub(crate) fn has_ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_ended)
+    }
+
+    /// Notes that the fsync of a segment that ended is over, well or not.
+    pub(crate) fn settle(&mut self, number: u32) {
+        if self.ended.as_ref().is_some_and(|e| e.number <= number) {
+            self.ended = None;
+            self.has_ended.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Ends a segment whose fsync failed.
@@ -141,6 +206,8 @@ impl Log {
     pub(crate) fn truncate_before(&mut self, number: u32) -> Result<(), Error> {
         let dir = self.dir.clone();
         let mut result = Ok(());
+        // What it said is elsewhere, and synced.
+        self.settle(number.saturating_sub(1));
         self.older.retain(|&(n, _)| {
             if n >= number {
                 return true;
@@ -202,14 +269,13 @@ fn create(dir: &Path, number: u32, faults: &Faults) -> Result<Current, Error> {
         .open(&path)
         .map_err(|e| Error::io(what(), e))?;
     let file = DiskFile::new(file, faults);
-    let written = file.write_all_at(&header(number), 0).and_then(|()| sync_dir(dir));
-    if let Err(e) = written {
+    if let Err(e) = file.write_all_at(&header(number), 0) {
         // An empty segment in the way of the next try.
         let _ = std::fs::remove_file(&path);
         return Err(Error::io(what(), e));
     }
     let dirty = Arc::new(AtomicBool::new(true));
-    Ok(Current { file, number, len: HEADER_LEN as u64, dirty, poisoned: false })
+    Ok(Current { file, number, len: HEADER_LEN as u64, dirty, turn: Arc::default(), poisoned: false })
 }
 
 fn header(number: u32) -> [u8; HEADER_LEN] {

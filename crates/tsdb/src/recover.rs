@@ -3,12 +3,13 @@
 //! Rows that a chunk file or a piece file has already are told by their timestamps, which only go up within a group; samples
 //! that the checkpoint has by their place in the log.
 
+mod phases;
 mod replay;
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -28,15 +29,17 @@ use crate::foreign;
 use crate::group::{Group, LOST};
 use crate::index::{Index, MAX_GROUP};
 use crate::log::Log;
-use crate::loose::Loose;
+use crate::loose::{Loose, Pressure};
 use crate::record::{self, kind};
 use crate::segment::Segment;
 use crate::state::{Current, ReadState};
 use crate::store::{Counters, Definitions, Groups, count};
 use crate::{Store, StoreOptions};
+use phases::Phases;
 
 /// Opens the store in `path`.
 pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Result<Store, Error> {
+    let mut phases = Phases::start();
     options.raw_rows = options.raw_rows.clamp(1, 1024);
     options.seal_samples = options.seal_samples.clamp(1, crate::MAX_CHUNK_ROWS);
     let dir = Dir::open(path)?;
@@ -78,16 +81,21 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
             Item::Loose(_) => None,
         }));
     }
+    phases.end("chunk files");
     let checkpoint = state.newest_checkpoint(&dir)?;
     let frames = checkpoint.as_ref().map_or_else(Vec::new, |c| state.frames_of(c));
     let definitions_file = state.load_definitions(&dir, &faults)?;
+    phases.end("definitions");
     if let Some(checkpoint) = &checkpoint {
         state.load(checkpoint, &frames);
     }
     state.adopt_pieces();
+    phases.end("checkpoint");
     let first = checkpoint.map_or(0, |c| c.log_number);
     let (older, next) = state.replay_log(&dir, first, options.raw_rows)?;
+    phases.end("log");
     state.settle();
+    phases.end("places");
 
     let log = Log::open(&dir.log, options.segment_bytes, older, next, &faults)?;
     let counters = Counters::default();
@@ -108,6 +116,8 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         all.by_key.insert(group.key.clone(), id);
         all.by_id.insert(id, Arc::new(group));
     }
+    phases.end("rest");
+    phases.log();
     Ok(Store {
         options,
         dir,
@@ -122,7 +132,10 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         loose: RwLock::new(loose),
         exemplars: Mutex::new(exemplars),
         newest_ms: AtomicI64::new(newest),
+        // Until the first batch tells.
+        pressure: AtomicU8::new(Pressure::Near as u8),
         index: RwLock::new(index),
+        segment_ended: log.has_ended(),
         log: Mutex::new(log),
         chunks: Mutex::new(chunks),
         pieces: Mutex::new(pieces),
@@ -333,7 +346,7 @@ impl Recovery {
             // No process has a group open that was opened by the one before.
             state.open = false;
             state.dead_slots = if state.raw.is_empty() { 0 } else { state.count_dead() };
-            state.last = vec![];
+            state.last = Box::default();
             state.log_segment = 0;
             state.last_ts = state.last_ts.max(self.newest.get(&id).copied());
             for (slot, s) in (0..).zip(&mut state.slots) {

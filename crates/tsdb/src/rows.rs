@@ -164,7 +164,7 @@ impl RowAppender for Store {
         state.open = false;
         state.dead_slots = state.count_dead();
         state.compress(group.id);
-        state.last = vec![];
+        state.last = Box::default();
         // The next row, if ever, has to be written against nothing.
         state.log_segment = 0;
         let mut frames = vec![];
@@ -192,3 +192,7 @@ fn new_group(definitions: &Definitions, key: &LabelSet) -> Result<Arc<Group>, Er
     }
     Ok(Arc::new(Group::new(id, key.clone())))
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

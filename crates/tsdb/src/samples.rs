@@ -4,62 +4,22 @@
 //! encoded for the log, written, then appended in memory. Otherwise `definitions` is held from the first look-up to the end, so
 //! that no series comes or goes meanwhile; that is the way of new series.
 
-use std::cell::RefCell;
+mod commit;
+mod plain;
+
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Histogram, LabelSet, TimestampMs};
-use parking_lot::RwLockWriteGuard;
-use std::sync::atomic::Ordering;
 use storage::{
-    AppendReport, Error, LabelSource, PointAppender, PointsReport, Refusal, RefusalKind, Refusals,
-    SampleAppender, SeriesPoints, SeriesSample, is_absent,
+    AppendReport, Error, LabelSource, PointAppender, PointsReport, RefusalKind, Refusals, SampleAppender,
+    SeriesPoints, SeriesSample, is_absent,
 };
 
+use self::commit::{Item, NEW, Plan};
 use crate::Store;
-use crate::exemplars::{self, Verdict};
 use crate::group::{Group, LOST};
-use crate::loose::{
-    Accepted, Bounds, HistogramsWriter, Judged, Loose, Newest, PointsWriter, is_plain_run, judge,
-};
-use crate::record::{self, kind};
-use crate::store::{Definitions, NewSeries, count, put_series_records};
-
-/// No slot yet.
-const NEW: u32 = u32::MAX;
-
-thread_local! {
-    static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Frames longer than this are not kept for the next batch.
-const KEEP_FRAMES: usize = 4 << 20;
-
-/// A series of a batch, on its way.
-struct Item<'a> {
-    slot: u32,
-    series: u32,
-    points: SeriesPoints<'a>,
-    /// The newest sample that a group has of the series.
-    in_group: Option<Newest>,
-    has_group: bool,
-    plan: Plan,
-}
-
-/// What of an item is written.
-enum Plan {
-    /// All its plain samples, as they are.
-    All,
-    Some(Box<Accepted>),
-}
-
-impl Plan {
-    fn is_empty(&self, points: &SeriesPoints<'_>) -> bool {
-        match self {
-            Self::All => points.floats.is_empty(),
-            Self::Some(accepted) => accepted.is_empty(),
-        }
-    }
-}
+use crate::loose::{Bounds, Loose, Newest, Pressure};
 
 /// The points of a series that a batch has more than once.
 #[derive(Default)]
@@ -79,6 +39,12 @@ impl LabelSource for Unnamed {
 }
 
 impl PointAppender for Store {
+    fn may_wait(&self) -> bool {
+        self.options.sync_interval_ms == 0
+            || self.maintenance.is_locked()
+            || self.pressure.load(Ordering::Relaxed) != Pressure::Low as u8
+    }
+
     fn append_points(&self, batch: &[SeriesPoints<'_>], refusals: Refusals) -> Result<PointsReport, Error> {
         let bounds = self.sample_bounds();
         let report = match self.append_known(batch, &bounds, refusals) {
@@ -125,6 +91,12 @@ impl Store {
         }
     }
 
+    /// Notes how near to its budget the memory of loose series is, for who has no lock.
+    pub(crate) fn note_pressure(&self, loose: &Loose) {
+        // Relaxed: a hint, which the next batch renews.
+        self.pressure.store(loose.pressure() as u8, Ordering::Relaxed);
+    }
+
     /// Raises the newest time of the head.
     pub(crate) fn note_newest(&self, ts: TimestampMs) {
         // Relaxed: it bounds what is late, and orders nothing.
@@ -138,9 +110,9 @@ impl Store {
 
     /// The quick way. `None` where it does not lead: a series that is not known, that has rows in a group, or that the batch
     /// has twice.
-    fn append_known(
+    fn append_known<'a>(
         &self,
-        batch: &[SeriesPoints<'_>],
+        batch: &[SeriesPoints<'a>],
         bounds: &Bounds,
         refusals: Refusals,
     ) -> Option<Result<PointsReport, Error>> {
@@ -157,22 +129,19 @@ impl Store {
                 });
             }
         }
-        let mut items = Vec::with_capacity(batch.len());
         let mut loose = self.loose.write();
-        let number = loose.next_batch();
-        for (i, points) in batch.iter().enumerate() {
-            let slot = loose.find(points.key, refs.get(i).copied().flatten())?;
-            let entry = loose.at(slot);
-            if entry.in_group() {
-                return None;
-            }
-            let series = entry.series;
-            if !loose.first_of_batch(slot, number) {
-                return None;
-            }
-            let points = *points;
-            items.push(Item { slot, series, points, in_group: None, has_group: false, plan: Plan::All });
+        let mut slots = plain::Slots::take();
+        if !slots.find(&mut loose, batch, &refs) {
+            return None;
         }
+        if slots.all_plain(&mut loose, batch, bounds)? {
+            return Some(self.commit_plain(loose, &slots, batch));
+        }
+        let item = |(&slot, &points): (&u32, &SeriesPoints<'a>)| {
+            let series = loose.at(slot).series;
+            Item { slot, series, points, in_group: None, has_group: false, plan: Plan::All }
+        };
+        let mut items: Vec<Item<'_>> = slots.iter().zip(batch).map(item).collect();
         Some(self.commit(loose, &mut items, None, bounds, refusals))
     }
 
@@ -300,93 +269,6 @@ impl Store {
         self.relieve();
         Ok(())
     }
-
-    /// Judges, logs and applies a batch; each series is in it once. `definitions` comes with the series to be defined.
-    fn commit(
-        &self,
-        mut loose: RwLockWriteGuard<'_, Loose>,
-        items: &mut [Item<'_>],
-        definitions: Option<(&mut Definitions, &NewSeries<'_>)>,
-        bounds: &Bounds,
-        refusals: Refusals,
-    ) -> Result<PointsReport, Error> {
-        let mut report = PointsReport::default();
-        for item in items.iter_mut() {
-            judge_item(&loose, item, bounds, &mut report)?;
-        }
-        let exemplars = self.judge_exemplars(items, &mut report);
-        let late =
-            report.refused[RefusalKind::OutOfOrder as usize] + report.refused[RefusalKind::TooOld as usize];
-        count(&self.counters.out_of_order, late as u64);
-        if refusals == Refusals::FailBatch && report.first.is_some() {
-            return Ok(report);
-        }
-        if items.iter().all(|i| i.plan.is_empty(&i.points)) && exemplars.is_empty() {
-            return Ok(report);
-        }
-        // A series whose samples were all refused is not created.
-        let mut new: NewSeries<'_> = vec![];
-        if let Some((_, fresh)) = &definitions
-            && !fresh.is_empty()
-        {
-            let wanted = items.iter().filter(|i| !i.plan.is_empty(&i.points)).map(|i| i.series);
-            let wanted: hashbrown::HashSet<u32> = wanted.collect();
-            new = fresh.iter().copied().filter(|(s, _)| wanted.contains(s)).collect();
-        }
-        FRAMES.with_borrow_mut(|frames| {
-            frames.clear();
-            put_series_records(frames, &new);
-            put_records(frames, &mut loose, items, &exemplars);
-            let written = self.write_log(frames);
-            if frames.capacity() > KEEP_FRAMES {
-                *frames = vec![];
-            }
-            written
-        })?;
-        if let Some((definitions, _)) = definitions {
-            self.insert_series(definitions, &new)?;
-        }
-        let newest = apply(&mut loose, items);
-        if let Some(newest) = newest {
-            self.note_newest(newest);
-        }
-        if !exemplars.is_empty() {
-            let mut kept = self.exemplars.lock();
-            exemplars.into_iter().for_each(|(series, e)| kept.push(series, e));
-        }
-        count(&self.counters.samples, (report.floats + report.histograms) as u64);
-        Ok(report)
-    }
-
-    /// The exemplars that are taken. Those of a series that has no sample, nor gets one, are not.
-    fn judge_exemplars(&self, items: &[Item<'_>], report: &mut PointsReport) -> Vec<(u32, Exemplar)> {
-        let mut taken: Vec<(u32, Exemplar)> = vec![];
-        if items.iter().all(|i| i.points.exemplars.is_empty()) {
-            return taken;
-        }
-        let kept = self.exemplars.lock();
-        for item in items {
-            let mut own: Vec<&Exemplar> = item.points.exemplars.iter().collect();
-            own.sort_by_key(|e| e.ts);
-            let known = item.slot != NEW || item.has_group || !item.plan.is_empty(&item.points);
-            for exemplar in own {
-                let before = taken.last().filter(|t| t.0 == item.series).map(|t| &t.1);
-                let verdict = match exemplar.ts {
-                    Some(_) if known => kept.judge(before.or_else(|| kept.newest(item.series)), exemplar),
-                    _ => Verdict::Refused,
-                };
-                match verdict {
-                    Verdict::New => {
-                        report.exemplars += 1;
-                        taken.push((item.series, exemplar.clone()));
-                    }
-                    Verdict::Known => report.exemplars += 1,
-                    Verdict::Refused => report.refused_exemplars += 1,
-                }
-            }
-        }
-        taken
-    }
 }
 
 /// The series that a batch has more than once: where first, and all their points.
@@ -410,117 +292,4 @@ fn join(batch: &[SeriesPoints<'_>], refs: &[u32]) -> HashMap<u32, (usize, Joined
         }
     }
     joined
-}
-
-#[inline]
-fn judge_item(
-    loose: &Loose,
-    item: &mut Item<'_>,
-    bounds: &Bounds,
-    report: &mut PointsReport,
-) -> Result<(), Error> {
-    let entry = (item.slot != NEW).then(|| loose.at(item.slot));
-    let points = &item.points;
-    if points.histograms.is_empty() && item.in_group.is_none() {
-        let last = entry.map_or(Some(i64::MIN), crate::loose::LooseSeries::plain_last);
-        if last.is_some_and(|last| is_plain_run(points.floats, last, bounds)) {
-            item.plan = Plan::All;
-            report.floats += points.floats.len();
-            return Ok(());
-        }
-    }
-    let newest = Newest::of(entry.and_then(crate::loose::LooseSeries::newest), item.in_group.take());
-    let judged = judge(newest, points.floats, points.histograms, bounds, |mint, maxt| {
-        loose.stored(item.series, mint, maxt)
-    });
-    note(judged, item, report)
-}
-
-fn note(judged: Judged, item: &mut Item<'_>, report: &mut PointsReport) -> Result<(), Error> {
-    let Judged { accepted, known, refused, first } = judged;
-    report.floats += accepted.floats.len() + accepted.late.len() + known[0];
-    report.histograms += accepted.histograms.len() + accepted.late_histograms.len() + known[1];
-    report.refused.iter_mut().zip(refused).for_each(|(all, n)| *all += n);
-    if let (None, Some((kind, ts))) = (&report.first, first) {
-        report.first = Some(Refusal { kind, labels: item.points.labels.label_set()?, ts });
-    }
-    item.plan = Plan::Some(Box::new(accepted));
-    Ok(())
-}
-
-fn put_records(frames: &mut Vec<u8>, loose: &mut Loose, items: &[Item<'_>], exemplars: &[(u32, Exemplar)]) {
-    let mut histograms = false;
-    let mut floats = false;
-    for item in items {
-        match &item.plan {
-            Plan::All => floats |= !item.points.floats.is_empty(),
-            Plan::Some(a) => {
-                floats |= !a.floats.is_empty() || !a.late.is_empty();
-                histograms |= !a.histograms.is_empty() || !a.late_histograms.is_empty();
-            }
-        }
-    }
-    if floats {
-        record::frame(frames, kind::POINTS, |out| {
-            let mut writer = PointsWriter::default();
-            for item in items {
-                let hints = if item.slot == NEW { Default::default() } else { loose.at(item.slot).hints() };
-                let room = &mut loose.room;
-                match &item.plan {
-                    Plan::All => writer.put(item.series, false, item.points.floats, hints, room, out),
-                    Plan::Some(a) => {
-                        writer.put(item.series, false, &a.floats, hints, room, out);
-                        writer.put(item.series, true, &a.late, hints, room, out);
-                    }
-                }
-            }
-        });
-    }
-    if histograms {
-        record::frame(frames, kind::HISTOGRAMS, |out| {
-            let mut writer = HistogramsWriter::default();
-            for item in items {
-                if let Plan::Some(a) = &item.plan {
-                    let codec = &mut loose.codec.histograms;
-                    writer.put(item.series, false, &a.histograms, codec, out);
-                    writer.put(item.series, true, &a.late_histograms, codec, out);
-                }
-            }
-        });
-    }
-    if !exemplars.is_empty() {
-        record::frame(frames, kind::EXEMPLARS, |out| {
-            exemplars.iter().for_each(|(series, e)| exemplars::put(*series, e, out));
-        });
-    }
-}
-
-/// Appends in memory what the log has. Returns the newest time.
-fn apply(loose: &mut Loose, items: &mut [Item<'_>]) -> Option<TimestampMs> {
-    let mut newest: Option<TimestampMs> = None;
-    for item in items {
-        if item.plan.is_empty(&item.points) {
-            continue;
-        }
-        if item.slot == NEW {
-            item.slot = loose.insert(item.series, item.points.key);
-            if item.has_group {
-                loose.note_group(item.series);
-            }
-        }
-        match &mut item.plan {
-            Plan::All => {
-                loose.push_run(item.slot, item.points.floats);
-                newest = newest.max(item.points.floats.last().map(|s| s.0));
-            }
-            Plan::Some(a) => {
-                loose.push_run(item.slot, &a.floats);
-                newest = newest.max(a.floats.last().map(|s| s.0)).max(a.histograms.last().map(|s| s.0));
-                a.late.iter().for_each(|&(ts, v)| loose.push_late(item.slot, ts, v));
-                a.histograms.drain(..).for_each(|(ts, h)| loose.push_histogram(item.slot, ts, h));
-                a.late_histograms.drain(..).for_each(|(ts, h)| loose.push_late_histogram(item.slot, ts, h));
-            }
-        }
-    }
-    newest
 }

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -24,7 +24,7 @@ use crate::disk::Faults;
 use crate::exemplars::Exemplars;
 use crate::group::Group;
 use crate::index::Index;
-use crate::log::Log;
+use crate::log::{Log, SyncHandle};
 use crate::loose::Loose;
 use crate::record;
 use crate::state::Current;
@@ -46,8 +46,12 @@ pub struct Store {
     pub(crate) exemplars: Mutex<Exemplars>,
     /// The newest sample's time in the whole head; `i64::MIN` before the first.
     pub(crate) newest_ms: AtomicI64,
+    /// A `Pressure`: that of `loose` when it was last written to.
+    pub(crate) pressure: AtomicU8,
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
+    /// A segment of the log ended and is not synced ([`Log::has_ended`]).
+    pub(crate) segment_ended: Arc<AtomicBool>,
     pub(crate) chunks: Mutex<ChunkFiles>,
     /// Files of pieces that are not sealed yet; as `chunks`.
     pub(crate) pieces: Mutex<ChunkFiles>,
@@ -96,6 +100,9 @@ pub(crate) struct Counters {
     pub(crate) samples: AtomicU64,
     pub(crate) series_created: AtomicU64,
     pub(crate) out_of_order: AtomicU64,
+    /// Late samples taken: plain ones, histograms.
+    pub(crate) late: [AtomicU64; 2],
+    pub(crate) exemplars: AtomicU64,
     pub(crate) corruptions: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) checkpoint_bytes: AtomicU64,
@@ -161,6 +168,14 @@ pub struct Stats {
     pub time_retentions: u64,
     /// Blocks dropped by size since start.
     pub size_retentions: u64,
+    /// Samples older than their series' newest that were taken since start: plain ones, histograms.
+    pub late_samples: [u64; 2],
+    /// Exemplars taken since start.
+    pub exemplars_appended: u64,
+    /// Bytes of memory that samples outside of groups take, about.
+    pub loose_bytes: u64,
+    /// The exemplars kept.
+    pub exemplars: crate::ExemplarStats,
 }
 
 impl Store {
@@ -184,13 +199,26 @@ impl Store {
     pub fn sync(&self) -> Result<(), Error> {
         self.last_sync_ms.store((self.options.clock)(), Ordering::Relaxed);
         // Without the log's lock: appends go on meanwhile.
-        let handle = self.log.lock().sync_handle();
-        handle.sync().map_err(|(number, e)| {
-            self.log.lock().poison(number);
-            self.checkpoint_due.store(true, Ordering::Relaxed);
-            count(&self.counters.fsync_failures, 1);
-            Error::io(format!("log segment {number}: fsync"), e)
-        })
+        let (ended, current) = self.log.lock().sync_handles();
+        let ended = ended.map_or(Ok(()), |handle| self.sync_ended(&handle));
+        current.sync().map_err(|e| {
+            self.log.lock().poison(current.number());
+            self.failed_sync(current.number(), e)
+        })?;
+        ended
+    }
+
+    /// Syncs a segment that ended.
+    fn sync_ended(&self, handle: &SyncHandle) -> Result<(), Error> {
+        let result = handle.sync();
+        self.log.lock().settle(handle.number());
+        result.map_err(|e| self.failed_sync(handle.number(), e))
+    }
+
+    fn failed_sync(&self, number: u32, e: std::io::Error) -> Error {
+        self.checkpoint_due.store(true, Ordering::Relaxed);
+        count(&self.counters.fsync_failures, 1);
+        Error::io(format!("log segment {number}: fsync"), e)
     }
 
     /// Counters and sizes.
@@ -222,6 +250,10 @@ impl Store {
             merges: get(&c.merges),
             time_retentions: get(&c.time_retentions),
             size_retentions: get(&c.size_retentions),
+            late_samples: [get(&c.late[0]), get(&c.late[1])],
+            exemplars_appended: get(&c.exemplars),
+            loose_bytes: self.loose.read().memory() as u64,
+            exemplars: self.exemplars.lock().stats(),
         }
     }
 
@@ -243,6 +275,12 @@ impl Store {
         let interval = self.options.sync_interval_ms;
         if interval == 0 {
             return self.sync();
+        }
+        if self.segment_ended.load(Ordering::Relaxed) {
+            let ended = self.log.lock().sync_handles().0;
+            if let Some(Err(e)) = ended.map(|handle| self.sync_ended(&handle)) {
+                tracing::error!(error = %e, "fsync of a log segment failed");
+            }
         }
         if interval < 0 {
             return Ok(());

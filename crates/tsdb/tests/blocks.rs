@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use kernels::{Grid, RangeFn};
 use model::{LabelSet, MatchOp, Matcher, STALE_NAN};
 use proptest::prelude::*;
 use storage::{
-    ABSENT, LeafExecutor as _, MetaRequest, QueryContext, RowAppender as _, SampleAppender as _,
+    ABSENT, LeafBatch, LeafExecutor as _, LeafOp, LeafRequest, MetaRequest, QueryContext, RowAppender as _, SampleAppender as _,
     SeriesSample, StoreAdmin as _, StoreStatus as _, TimeRange, is_absent,
 };
 use support::{Model, NOW, dump_all, options, series};
@@ -278,4 +279,28 @@ fn a_merge_changes_no_answer_where_two_blocks_differ() {
     let mut merged = dump_all(&store);
     merged.get_mut(&series(1)).unwrap().remove(&(NOW + 9_000));
     assert_eq!(merged, in_head, "by the merge");
+}
+
+/// A block has a series whose samples are all outside the window, and nothing of it was read before.
+#[test]
+fn a_first_series_without_samples_in_the_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let samples = [(0, NOW + 10), (1, NOW + 300)];
+    let samples = samples.map(|(i, ts)| SeriesSample { labels: series(i), ts, value: 1.0 });
+    store.append(&samples).unwrap();
+    store.compact_all().unwrap();
+    let request = LeafRequest {
+        matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()],
+        op: LeafOp::Range(RangeFn::Last),
+        range_ms: 50,
+        grid: Grid::instant(NOW + 320),
+    };
+    let mut found = Vec::new();
+    let mut sink = |batch: LeafBatch| {
+        found.extend(batch.labels);
+        Ok(())
+    };
+    store.run(&request, &QueryContext::unbounded(), &mut sink).unwrap();
+    assert_eq!(found, [series(1)]);
 }

@@ -1,6 +1,6 @@
 //! JSON as Go's encoder writes it: `<`, `>` and `&` escaped, and PromQL values in upstream's compact forms.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use model::{LabelSet, float};
 use serde::Serialize;
@@ -52,14 +52,54 @@ pub(crate) fn write_labels(out: &mut Vec<u8>, labels: &LabelSet) {
 
 /// A timestamp in seconds: no fraction when whole, else three digits.
 pub(crate) fn write_timestamp(out: &mut Vec<u8>, ms: i64) {
-    let (sign, abs) = if ms < 0 { ("-", ms.unsigned_abs()) } else { ("", ms.unsigned_abs()) };
+    if ms < 0 {
+        out.push(b'-');
+    }
+    let abs = ms.unsigned_abs();
+    write_integer(out, abs / 1000);
     let fraction = abs % 1000;
-    let text = if fraction == 0 {
-        format!("{sign}{}", abs / 1000)
+    if fraction != 0 {
+        out.push(b'.');
+        out.extend([fraction / 100, fraction / 10 % 10, fraction % 10].map(digit));
+    }
+}
+
+/// A digit, 0 to 9, as a character.
+fn digit(d: u64) -> u8 {
+    b'0' + (d % 10) as u8
+}
+
+/// Points are most of what is written, and most of them whole numbers: this spares the formatting machinery.
+fn write_integer(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = digit(n);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A sample's value as the API has it, without quotes.
+pub(crate) fn write_value(out: &mut Vec<u8>, value: f64) {
+    /// Up to here each whole number is a double, and the cast below exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let abs = value.abs();
+    if abs < EXACT && abs.fract() == 0.0 && (abs != 0.0 || value.is_sign_positive()) {
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        write_integer(out, abs as u64);
+    } else if (1e-6..1e21).contains(&abs) {
+        // The shortest digits that read back equal, without exponent, as Go writes them; a Vec takes all.
+        let _ = write!(out, "{value}");
     } else {
-        format!("{sign}{}.{fraction:03}", abs / 1000)
-    };
-    out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(float::format_api(value).as_bytes());
+    }
 }
 
 /// `[t,"v"]`
@@ -67,7 +107,7 @@ pub(crate) fn write_point(out: &mut Vec<u8>, ts_ms: i64, value: f64) {
     out.push(b'[');
     write_timestamp(out, ts_ms);
     out.extend_from_slice(b",\"");
-    out.extend_from_slice(float::format_api(value).as_bytes());
+    write_value(out, value);
     out.extend_from_slice(b"\"]");
 }
 
@@ -115,5 +155,11 @@ mod tests {
         let mut out = Vec::new();
         write_point(&mut out, 1500, f64::INFINITY);
         assert_eq!(out, b"[1.500,\"+Inf\"]");
+        let odd = [0.0, -0.0, 1.0, -1.0, 0.1, 1e15, -1e15, 1e16, 1.5e20, 1e21, 1e-6, 9e-7, 5e-324, f64::MAX, f64::NAN];
+        for value in odd.into_iter().chain((0..2000).map(|i| f64::from(i - 1000) * 0.37)) {
+            let mut out = Vec::new();
+            write_value(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), float::format_api(value));
+        }
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod json;
 mod metrics;
 pub mod server;
+mod stream;
 mod tls;
 
 pub use metrics::metrics_response;

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use support::{NOW_MS, Options, Server, ready};
 use tower::ServiceExt as _;
 
-const ADMIN: Options = Options { lifecycle: false, admin: true, broken_store: false, remote_write: None };
+fn admin() -> Options {
+    Options { admin: true, ..Options::default() }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admin_calls_are_off_unless_enabled() {
@@ -35,7 +37,7 @@ async fn admin_calls_are_off_unless_enabled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_cleans_and_takes_snapshots() {
-    let s = ready(ADMIN);
+    let s = ready(admin());
     let delete = "/api/v1/admin/tsdb/delete_series";
     let done = [
         (Method::POST, format!("{delete}?match[]=up&match[]={{job=\"a\"}}&start=1&end=2.5"), None),
@@ -74,7 +76,7 @@ async fn deletes_cleans_and_takes_snapshots() {
         assert_eq!((status.as_u16(), &body["errorType"]), (400, &json!("bad_data")), "{path}");
         assert!(body["error"].as_str().unwrap().starts_with(error), "{body}");
     }
-    let broken = ready(Options { broken_store: true, ..ADMIN });
+    let broken = ready(Options { broken_store: true, ..admin() });
     let (status, text) = broken.call(Method::POST, "/api/v1/admin/tsdb/snapshot", None).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(text.contains("create snapshot: the disk is full"), "{text}");

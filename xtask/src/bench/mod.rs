@@ -51,7 +51,7 @@ pub(crate) struct Options {
     pub(crate) minutes: Option<u64>,
     /// Whether `docs/benchmarks.md` is written.
     pub(crate) write: bool,
-    /// Other sizes for `scrape` and `start`: series, targets, and seconds.
+    /// Other sizes for `scrape`, `start` and `churn`: series, targets, and seconds.
     pub(crate) series: Option<u64>,
     pub(crate) targets: Option<u64>,
     pub(crate) interval: Option<u64>,
@@ -182,6 +182,14 @@ fn sizes(options: &Options) -> Sizes {
         interval: options.interval.unwrap_or(scrape.interval),
         warm_up: options.warm_up.unwrap_or(scrape.warm_up),
         duration: options.duration.unwrap_or(scrape.duration),
+    };
+    let churn = churn::Sizes {
+        series: options.series.unwrap_or(churn.series),
+        targets: options.targets.unwrap_or(churn.targets),
+        interval: options.interval.unwrap_or(churn.interval),
+        warm_up: options.warm_up.unwrap_or(churn.warm_up),
+        duration: options.duration.unwrap_or(churn.duration),
+        ..churn
     };
     for sizes in [&mut write, &mut single] {
         let asked = options.write_series.and_then(|series| usize::try_from(series).ok());

@@ -5,10 +5,12 @@
 mod alerting;
 mod bad_bodies;
 mod browser;
+mod compliance;
 mod configuration;
 mod exporters;
 mod guide;
 mod original;
+mod random_queries;
 mod remote_write;
 mod restart;
 mod support;

@@ -134,6 +134,13 @@ impl Server {
         Self::start("prometheus", Command::new(prometheus), directory, file)
     }
 
+    /// The original with more flags.
+    pub(crate) fn original_with(prometheus: &Path, directory: &Path, file: &str, flags: &[&str]) -> Self {
+        let mut command = Command::new(prometheus);
+        command.args(flags);
+        Self::start("prometheus", command, directory, file)
+    }
+
     fn start(name: &str, mut command: Command, directory: &Path, file: &str) -> Self {
         let address = free_address();
         command.arg("--config.file").arg(directory.join(file));

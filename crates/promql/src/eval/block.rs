@@ -34,17 +34,22 @@ pub(crate) struct Block {
     held: Held,
 }
 
+/// What a label set takes besides its bytes: the pointer and the counters of what is shared.
+const LABEL_SET_BYTES: usize = 32;
+
 /// A share of the query's budget, given back when dropped.
 #[derive(Debug, Default)]
 struct Held {
     ctx: Option<Arc<QueryContext>>,
     samples: usize,
+    bytes: usize,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(ctx) = &self.ctx {
             ctx.release(self.samples);
+            ctx.release_bytes(self.bytes);
         }
     }
 }
@@ -167,16 +172,19 @@ impl Block {
     pub(crate) fn account(&mut self, ctx: &Arc<QueryContext>) -> Result<(), QueryError> {
         let (values, present) = self.cells.cells();
         let samples: usize = present.iter().map(|w| w.count_ones() as usize).sum();
-        let mut cost = samples.max(values.len() / 8);
-        cost += self.histograms.iter().flatten().map(|(_, h)| histogram_cost(h)).sum::<usize>();
-        if self.held.ctx.is_some() && self.held.samples == cost {
+        let histograms: usize = self.histograms.iter().flatten().map(|(_, h)| histogram_cost(h)).sum();
+        let cost = samples.max(values.len() / 8) + histograms;
+        let labels: usize = self.labels.iter().map(|l| LABEL_SET_BYTES + l.as_bytes().len()).sum();
+        let bytes = 8 * (values.len() + present.len()) + 16 * histograms + labels;
+        if self.held.ctx.is_some() && (self.held.samples, self.held.bytes) == (cost, bytes) {
             return Ok(());
         }
         self.held = Held::default();
-        // Counted even where the budget refuses it, so that dropping gives back what was taken.
-        let result = ctx.hold(cost);
-        self.held = Held { ctx: Some(ctx.clone()), samples: cost };
-        Ok(result?)
+        // Counted even where a budget refuses it, so that dropping gives back what was taken.
+        let (of_samples, of_bytes) = (ctx.hold(cost), ctx.hold_bytes(bytes));
+        self.held = Held { ctx: Some(ctx.clone()), samples: cost, bytes };
+        of_samples?;
+        Ok(of_bytes?)
     }
 
     /// Drops the reserved labels of all rows, now or (delayed) in the end.

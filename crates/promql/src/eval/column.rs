@@ -73,6 +73,16 @@ impl Samples {
         Column { ts: &self.ts, values: &self.values, histograms: &self.histograms, starts: &[] }
     }
 
+    /// Takes what is known of resets off the histograms, but for gauges: it is about neighbours in the store, not about those
+    /// that a subquery has.
+    pub(crate) fn forget_resets(&mut self) {
+        for (_, h) in &mut self.histograms {
+            if matches!(h.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
+                Arc::make_mut(h).reset_hint = ResetHint::Unknown;
+            }
+        }
+    }
+
     /// Takes in a row of a subquery's inside.
     pub(crate) fn read_row(&mut self, block: &Block, row: usize, grid: &Grid) {
         self.ts.clear();

@@ -24,6 +24,8 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
+    /// No label at all is looked at: rows may come to be equal.
+    Unused,
 }
 
 /// What a leaf with a function is asked for.
@@ -117,12 +119,13 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let mut own = None;
         let mut sink = |batch: LeafBatch| {
-            take(batch).map_err(|e| {
+            self.tally_batch(request, &batch).and_then(|()| take(batch)).map_err(|e| {
                 own = Some(e);
                 storage::Error::new(storage::ErrorKind::Cancelled, "the evaluation ended the leaf")
             })
         };
         let result = self.store.run(request, &self.ctx, &mut sink);
+        self.tally_leaf();
         match own {
             Some(error) => Err(error),
             None => Ok(result?),
@@ -270,6 +273,7 @@ impl Evaluator<'_> {
                 let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
                     samples.read_row(&inner, row, &inner_grid);
+                    samples.forget_resets();
                     take(labels, samples.column())?;
                 }
                 Ok(())
@@ -296,7 +300,8 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
-        let inner = match self.eval(node, &grid)? {
+        let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
+        let inner = match evaluated? {
             Out::Vector(block) => block,
             Out::Scalar(values) => {
                 let mut block = Block::from_parts(vec![LabelSet::empty()], GridBlock::new(1, grid.steps));
@@ -305,6 +310,7 @@ impl Evaluator<'_> {
             }
             Out::Text(_) => return Err(QueryError::execution("a subquery of a string")),
         };
+        self.tally_windows(&inner, &grid, outer, range_ms);
         Ok(Some((grid, inner)))
     }
 
@@ -318,7 +324,7 @@ impl Evaluator<'_> {
             return self.extended_root(&range, grid);
         }
         let mut all = Vec::new();
-        if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
+        if let Source::Subquery { node, step_ms } = &range.source {
             let outer = shift(grid, range.at_ms, range.offset_ms);
             if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
                 self.finish(&mut inner)?;
@@ -344,7 +350,7 @@ impl Evaluator<'_> {
     fn absent_over_time(&self, range: &RangeNode, grid: &Grid) -> Result<Block, QueryError> {
         let present = Window { name: "present_over_time", range: range.clone(), params: Vec::new() };
         let mut any = vec![0_u64; grid.steps.div_ceil(64)];
-        self.window(&present, grid, Names::Irrelevant, &mut |block| {
+        self.window(&present, grid, Names::Unused, &mut |block| {
             union(&block, &mut any);
             Ok(())
         })?;

@@ -18,6 +18,7 @@ mod mixed;
 mod range_call;
 mod rank;
 mod starts;
+mod tally;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use storage::{LeafExecutor, QueryContext};
 
 pub(crate) use block::{Block, drop_reserved};
 pub(crate) use info::first_selector;
+pub(crate) use tally::Tally;
 
 use crate::annotations::Notes;
 use crate::error::QueryError;
@@ -70,6 +72,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) type_and_unit_labels: bool,
     pub(crate) use_start_timestamps: bool,
     pub(crate) notes: RefCell<Notes>,
+    /// Where samples are counted, if somebody asked.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Evaluator<'_> {
@@ -89,7 +93,7 @@ impl Evaluator<'_> {
             Node::Text(text) => Out::Text(text.clone()),
             Node::Once(inner) => {
                 let first = Grid { steps: 1, ..*grid };
-                match self.eval(inner, &first)? {
+                match self.tally_once(|| self.eval(inner, &first))? {
                     Out::Scalar(v) => Out::Scalar(vec![v[0]; grid.steps]),
                     Out::Vector(block) => Out::Vector(block.broadcast(grid.steps)),
                     Out::Text(text) => Out::Text(text),

@@ -178,6 +178,9 @@ impl LeafExecutor for Memory {
                     for s in part {
                         let windows = Windows::new(&s.ts, grid, *range_ms);
                         ctx.count_read(s.ts.len());
+                        if !matches!(f, RangeFn::Last | RangeFn::LastTimestamp) {
+                            ctx.count_windows(&s.values, &windows);
+                        }
                         let row = cells.push_row();
                         let (out, present) = cells.row_mut(row);
                         eval_column(*f, &s.ts, &s.values, &windows, grid, *range_ms, out, present);

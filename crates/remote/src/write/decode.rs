@@ -136,6 +136,16 @@ impl Decoded<'_> {
     }
 }
 
+/// When it is found out whether a series' labels may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelCheck {
+    /// While decoding: series whose labels may not be stored are skipped and counted, those that are no message are an error.
+    Now,
+    /// Where a label set is asked for, which then fails with [`storage::ErrorKind::Corrupt`]: a store that knows the series does
+    /// not ask, since the same bytes were sound before.
+    WhenAsked,
+}
+
 /// Decodes a message (decompressed). What is decoded stands in `buffers`, whose content before is dropped.
 ///
 /// # Errors
@@ -145,9 +155,11 @@ pub fn decode<'a>(
     buffers: &'a mut Buffers,
     secret: &KeySecret,
     limits: &Limits,
+    check: LabelCheck,
 ) -> Result<Decoded<'a>, DecodeError> {
     buffers.clear();
     let mut decoder = Decoder {
+        check,
         series: Vec::with_capacity(buffers.series),
         buffers,
         secret,
@@ -189,6 +201,7 @@ pub fn decode<'a>(
 }
 
 struct Decoder<'a, 's> {
+    check: LabelCheck,
     series: Vec<Series<'a>>,
     buffers: &'a mut Buffers,
     secret: &'s KeySecret,
@@ -201,8 +214,7 @@ impl<'a> Decoder<'a, '_> {
     /// One `TimeSeries`.
     fn series(&mut self, bytes: &'a [u8]) -> Result<(), Fault> {
         let before = (self.buffers.floats.len(), self.buffers.histograms.len(), self.buffers.exemplars.len());
-        let (len, mut verdict) = labels::scan(bytes)?;
-        let (run, rest) = bytes.split_at(len);
+        let (run, rest) = bytes.split_at(labels::extent(bytes)?);
         let mut raw = Cow::Borrowed(run);
         let mut reader = Reader::new(rest);
         while let Some(tag) = reader.tag()? {
@@ -228,29 +240,27 @@ impl<'a> Decoder<'a, '_> {
                 _ => reader.skip(tag)?,
             }
         }
-        if let Cow::Owned(all) = &raw {
-            verdict = labels::scan(all)?.1;
-        }
         let buffers = &mut *self.buffers;
-        if verdict == Verdict::Invalid {
+        let empty = before == (buffers.floats.len(), buffers.histograms.len(), buffers.exemplars.len());
+        // Nobody will ask for the labels of a series without points.
+        if (empty || self.check == LabelCheck::Now) && labels::scan(&raw)?.1 == Verdict::Invalid {
             self.invalid_series += 1;
             buffers.floats.truncate(before.0);
             buffers.histograms.truncate(before.1);
             buffers.exemplars.truncate(before.2);
             return Ok(());
         }
-        let series = Series {
+        if empty {
+            return Ok(());
+        }
+        self.budget.take(size_of::<Series<'_>>() + size_of::<SeriesPoints<'_>>())?;
+        self.series.push(Series {
             key: xxh3_128_with_secret(&raw, &self.secret.0),
             labels: RawLabels(raw),
             floats: before.0..buffers.floats.len(),
             histograms: before.1..buffers.histograms.len(),
             exemplars: before.2..buffers.exemplars.len(),
-        };
-        if series.floats.is_empty() && series.histograms.is_empty() && series.exemplars.is_empty() {
-            return Ok(());
-        }
-        self.budget.take(size_of::<Series<'_>>() + size_of::<SeriesPoints<'_>>())?;
-        self.series.push(series);
+        });
         Ok(())
     }
 
@@ -314,8 +324,13 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// When that is not so.
 pub fn fuzz_decode(bytes: &[u8]) {
     let limits = Limits { decoded_bytes: 1 << 20, ..Limits::default() };
-    let mut buffers = Buffers::default();
-    let Ok(decoded) = decode(bytes, &mut buffers, &KeySecret::new([7; 192]), &limits) else { return };
+    let (mut buffers, secret) = (Buffers::default(), KeySecret::new([7; 192]));
+    if let Ok(decoded) = decode(bytes, &mut buffers, &secret, &limits, LabelCheck::WhenAsked) {
+        for point in decoded.points() {
+            let _ = point.labels.label_set();
+        }
+    }
+    let Ok(decoded) = decode(bytes, &mut buffers, &secret, &limits, LabelCheck::Now) else { return };
     for point in decoded.points() {
         let labels = point.labels.label_set().expect("labels were checked when decoded");
         assert!(!labels.metric_name().is_empty(), "a series without a name was kept");

@@ -19,7 +19,8 @@ pub(super) enum Verdict {
     Invalid,
 }
 
-/// The `labels` fields of a series, one after the other, tags included. Sound on the wire and [`Verdict::Valid`].
+/// The `labels` fields of a series, one after the other, tags included. Whether they are [`Verdict::Valid`] is found out when the
+/// label set is asked for.
 #[derive(Debug)]
 pub(super) struct RawLabels<'a>(pub(super) Cow<'a, [u8]>);
 
@@ -101,6 +102,17 @@ pub(super) fn scan(body: &[u8]) -> Result<(usize, Verdict), WireError> {
     Ok((len, findings.verdict(&body[..len])?))
 }
 
+/// The length of the `labels` fields that `body` begins with, whatever they hold.
+#[inline]
+pub(super) fn extent(body: &[u8]) -> Result<usize, WireError> {
+    let mut reader = Reader::new(body);
+    while let [LABEL_TAG, tail @ ..] = reader.rest {
+        reader.rest = tail;
+        reader.bytes()?;
+    }
+    Ok(body.len() - reader.rest.len())
+}
+
 fn repeats_a_name(raw: &[u8]) -> Result<bool, WireError> {
     let mut names = pairs(raw).map(|pair| pair.map(|(name, _)| name)).collect::<Result<Vec<_>, _>>()?;
     names.sort_unstable();
@@ -143,8 +155,11 @@ fn pack(out: &mut Vec<u8>, text: &str) {
 
 impl LabelSource for RawLabels<'_> {
     fn label_set(&self) -> Result<LabelSet, Error> {
-        // Unreachable after `scan`; an error, because a batch can bear one and a panic costs more.
         let wrong = || Error::new(ErrorKind::Corrupt, "remote write: labels of a series are no label set");
+        match scan(&self.0) {
+            Ok((len, Verdict::Valid)) if len == self.0.len() => {}
+            _ => return Err(wrong()),
+        }
         build(&self.0).ok().flatten().ok_or_else(wrong)
     }
 }

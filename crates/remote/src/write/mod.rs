@@ -11,6 +11,6 @@ mod limits;
 mod media;
 mod receiver;
 
-pub use decode::{Buffers, DecodeError, Decoded, KeySecret, decode, fuzz_decode};
+pub use decode::{Buffers, DecodeError, Decoded, KeySecret, LabelCheck, decode, fuzz_decode};
 pub use limits::{Limit, Limits};
 pub use receiver::{Receiver, Rejection};

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use storage::{ErrorKind, PointAppender, PointsReport, Refusal, RefusalKind, Refusals};
+use storage::{Error, ErrorKind, PointAppender, PointsReport, Refusal, RefusalKind, Refusals};
 use telemetry::{Counter, CounterVec, Registry};
 
-use super::decode::{Buffers, DecodeError, KeySecret, decode};
+use super::decode::{Buffers, DecodeError, KeySecret, LabelCheck, decode};
 use super::{Limit, Limits, media};
 
 /// Decompressed bytes a pooled buffer may keep.
 const KEPT_BODY_BYTES: usize = 1 << 20;
+
+/// A decompressed body of this length at most is quickly taken: two thousand series of one sample, or twenty thousand samples.
+const QUICK_BYTES: usize = 512 << 10;
 
 /// A request that was not taken: the answer's status and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,13 @@ pub struct Receiver {
 struct Pooled {
     body: Vec<u8>,
     buffers: Buffers,
+}
+
+/// What of a message is not appended.
+struct LeftOut {
+    invalid_series: usize,
+    invalid_exemplars: usize,
+    metadata: usize,
 }
 
 struct Metrics {
@@ -137,6 +147,16 @@ impl Receiver {
         Rejection::new(413, format!("the body is larger than {most} bytes; send smaller requests"))
     }
 
+    /// Whether [`Receiver::receive`] takes no more than about a millisecond for this body, most likely: it is small and the
+    /// store has no reason to wait. Then a thread that serves others too may call it, which spares two changes of thread; those
+    /// cost as much as some hundred samples.
+    #[must_use]
+    pub fn is_quick(&self, body: &[u8]) -> bool {
+        body.len() <= QUICK_BYTES
+            && snap::raw::decompress_len(body).is_ok_and(|len| len <= QUICK_BYTES)
+            && !self.store.may_wait()
+    }
+
     /// Decodes a body and appends all of it or nothing. Blocks.
     ///
     /// # Errors
@@ -160,19 +180,15 @@ impl Receiver {
 
     fn receive_with(&self, body: &[u8], pooled: &mut Pooled) -> Result<PointsReport, Rejection> {
         let len = self.decompress(body, &mut pooled.body)?;
-        let decoded = decode(&pooled.body[..len], &mut pooled.buffers, &self.secret, &self.limits).map_err(
-            |e| match e {
-                DecodeError::TooLarge(_) => {
-                    self.note_limit(Limit::DecodedBytes);
-                    Rejection::new(413, e.to_string())
-                }
-                DecodeError::Histogram(text) => {
-                    self.metrics.refused.with(&[reason(RefusalKind::InvalidHistogram)]).inc();
-                    Rejection::new(400, text)
-                }
-                DecodeError::Malformed { .. } => Rejection::new(400, e.to_string()),
-            },
-        )?;
+        let message = &pooled.body[..len];
+        let (decoded, appended) = self.append(message, &mut pooled.buffers, LabelCheck::WhenAsked)?;
+        let (decoded, appended) = match appended {
+            // Labels of a new series are not sound: once more, saying which ones or leaving them out.
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                self.append(message, &mut pooled.buffers, LabelCheck::Now)?
+            }
+            other => (decoded, other),
+        };
         let m = &self.metrics;
         for (counter, n) in [
             (&m.invalid_labels, decoded.invalid_series),
@@ -183,14 +199,7 @@ impl Receiver {
                 counter.add(n as f64);
             }
         }
-        let points = decoded.points();
-        if points.is_empty() {
-            return Ok(PointsReport::default());
-        }
-        let report = self
-            .store
-            .append_points(&points, Refusals::FailBatch)
-            .map_err(|e| Rejection::new(status_of(e.kind()), e.to_string()))?;
+        let report = appended.map_err(|e| Rejection::new(status_of(e.kind()), e.to_string()))?;
         if let Some(refusal) = &report.first {
             for (kind, n) in KINDS.iter().zip(report.refused).filter(|(_, n)| *n > 0) {
                 m.refused.with(&[reason(*kind)]).add(n as f64);
@@ -206,6 +215,38 @@ impl Receiver {
             m.exemplars_refused.add(report.refused_exemplars as f64);
         }
         Ok(report)
+    }
+
+    /// Decodes a message and appends it. What was left out, and what the store says.
+    fn append(
+        &self,
+        message: &[u8],
+        buffers: &mut Buffers,
+        check: LabelCheck,
+    ) -> Result<(LeftOut, Result<PointsReport, Error>), Rejection> {
+        let decoded = decode(message, buffers, &self.secret, &self.limits, check).map_err(|e| match e {
+            DecodeError::TooLarge(_) => {
+                self.note_limit(Limit::DecodedBytes);
+                Rejection::new(413, e.to_string())
+            }
+            DecodeError::Histogram(text) => {
+                self.metrics.refused.with(&[reason(RefusalKind::InvalidHistogram)]).inc();
+                Rejection::new(400, text)
+            }
+            DecodeError::Malformed { .. } => Rejection::new(400, e.to_string()),
+        })?;
+        let points = decoded.points();
+        let appended = if points.is_empty() {
+            Ok(PointsReport::default())
+        } else {
+            self.store.append_points(&points, Refusals::FailBatch)
+        };
+        let left_out = LeftOut {
+            invalid_series: decoded.invalid_series,
+            invalid_exemplars: decoded.invalid_exemplars,
+            metadata: decoded.metadata,
+        };
+        Ok((left_out, appended))
     }
 
     /// Snappy's block format; the length it claims is checked before memory is taken.

@@ -4,15 +4,12 @@
 //! look-up, other patterns among the values with a prefix that the pattern demands, each tried with the matcher itself.
 
 use model::{MatchOp, Matcher};
-use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use roaring::RoaringBitmap;
 
 use super::index_read::Index;
 use super::postings::Union;
+use crate::candidates::Candidates;
 use crate::segment::Damaged;
-
-/// More prefixes than this are not worth looking up one by one.
-const MAX_PREFIXES: usize = 4_096;
 
 impl Index {
     /// The series that satisfy all matchers; all series without any.
@@ -66,8 +63,11 @@ impl Index {
         if regex && matches!(m.value.as_str(), ".*" | ".+") {
             return postings.all();
         }
-        let candidates =
-            if regex { candidates(&m.value) } else { Candidates::Exact(vec![m.value.clone().into_bytes()]) };
+        let candidates = if regex {
+            Candidates::of(&m.value)
+        } else {
+            Candidates::Exact(vec![m.value.clone().into_bytes()])
+        };
         match candidates {
             Candidates::Exact(values) => {
                 for value in values {
@@ -134,60 +134,5 @@ impl Index {
             }
         }
         Ok(values)
-    }
-}
-
-/// The values a pattern could match.
-#[derive(Debug, PartialEq, Eq)]
-enum Candidates {
-    /// These alone, sorted.
-    Exact(Vec<Vec<u8>>),
-    /// Those that begin with one of these, sorted, none the beginning of another.
-    Prefixes(Vec<Vec<u8>>),
-}
-
-/// What the literals at the beginning of an anchored pattern say. Never leaves out what matches.
-fn candidates(pattern: &str) -> Candidates {
-    let everything = || Candidates::Prefixes(vec![vec![]]);
-    let Ok(hir) = regex_syntax::Parser::new().parse(&format!("(?s:{pattern})")) else { return everything() };
-    let mut extractor = Extractor::new();
-    extractor.kind(ExtractKind::Prefix).limit_total(MAX_PREFIXES).limit_class(32);
-    let sequence = extractor.extract(&hir);
-    let Some(literals) = sequence.literals().filter(|l| !l.is_empty()) else { return everything() };
-    let mut texts: Vec<Vec<u8>> = literals.iter().map(|l| l.as_bytes().to_vec()).collect();
-    texts.sort_unstable();
-    texts.dedup();
-    if literals.iter().all(regex_syntax::hir::literal::Literal::is_exact) {
-        return Candidates::Exact(texts);
-    }
-    let mut prefixes: Vec<Vec<u8>> = vec![];
-    for text in texts {
-        if !prefixes.last().is_some_and(|last| text.starts_with(last)) {
-            prefixes.push(text);
-        }
-    }
-    Candidates::Prefixes(prefixes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_tell_their_beginnings() {
-        let texts = |t: &[&str]| t.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>();
-        for (pattern, expect) in [
-            ("a|b|ab", Candidates::Exact(texts(&["a", "ab", "b"]))),
-            ("(checkout|kafka)-00.*", Candidates::Prefixes(texts(&["checkout-00", "kafka-00"]))),
-            ("a(b|).*", Candidates::Prefixes(texts(&["a"]))),
-            (".*x", Candidates::Prefixes(texts(&[""]))),
-            ("x?", Candidates::Exact(texts(&["", "x"]))),
-            ("x+", Candidates::Prefixes(texts(&["x"]))),
-            ("5..", Candidates::Prefixes(texts(&["5"]))),
-            ("", Candidates::Exact(texts(&[""]))),
-            ("[[:alpha:]]+", Candidates::Prefixes(texts(&[""]))),
-        ] {
-            assert_eq!(candidates(pattern), expect, "{pattern}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
 use super::places::Places;
-use super::{EMPTY, Index, LAST, hash};
+use super::{EMPTY, Index, LAST, Pairs, hash};
 
 /// Label sets as the definitions file has them: references, ascending, and how many labels each has.
 #[derive(Debug, Default)]
@@ -96,11 +96,7 @@ impl Index {
         let pairs = &mut self.pairs;
         let (table, live) = std::thread::scope(|scope| {
             let table = scope.spawn(|| (fill_places(&series, &starts), fill_table(arena, &series, &starts)));
-            for (&s, &start) in series.iter().zip(&starts) {
-                for &id in set_at(arena, start) {
-                    pairs.insert_posting(id & !LAST, s);
-                }
-            }
+            fill_postings(pairs, arena, &series, &starts);
             pairs.shrink_postings();
             let live = RoaringBitmap::from_sorted_iter(series.iter().copied());
             (table.join(), live)
@@ -120,6 +116,51 @@ fn set_at(arena: &[u32], start: u32) -> &[u32] {
     let rest = &arena[start as usize..];
     let len = rest.iter().position(|id| id & LAST != 0).map_or(rest.len(), |i| i + 1);
     &rest[..len]
+}
+
+/// A bitmap's containers hold the references of a window of 2^16. So the postings are sorted by pair window by window, in
+/// buffers that stay in the cache, and each pair gets its container at once.
+fn fill_postings(pairs: &mut Pairs, arena: &[u32], series: &[u32], starts: &[u32]) {
+    // Per pair: how many of the window have it, then where its next one goes.
+    let mut ends = vec![0_u32; pairs.count() as usize];
+    let mut touched: Vec<u32> = vec![];
+    let mut sorted: Vec<u32> = vec![];
+    let mut at = 0;
+    for window in series.chunk_by(|a, b| a >> 16 == b >> 16) {
+        let starts = &starts[at..at + window.len()];
+        at += window.len();
+        let mut total = 0;
+        for &start in starts {
+            for &id in set_at(arena, start) {
+                let n = &mut ends[(id & !LAST) as usize];
+                if *n == 0 {
+                    touched.push(id & !LAST);
+                }
+                *n += 1;
+                total += 1;
+            }
+        }
+        sorted.clear();
+        sorted.resize(total, 0);
+        let mut end = 0;
+        for &id in &touched {
+            let n = &mut ends[id as usize];
+            (*n, end) = (end, end + *n);
+        }
+        for (&s, &start) in window.iter().zip(starts) {
+            for &id in set_at(arena, start) {
+                let place = &mut ends[(id & !LAST) as usize];
+                sorted[*place as usize] = s;
+                *place += 1;
+            }
+        }
+        let mut from = 0;
+        for id in touched.drain(..) {
+            let end = std::mem::take(&mut ends[id as usize]) as usize;
+            pairs.extend_postings(id, &sorted[from..end]);
+            from = end;
+        }
+    }
 }
 
 fn fill_places(series: &[u32], starts: &[u32]) -> Places {

@@ -95,9 +95,7 @@ impl Index {
         for &id in ids {
             self.pairs.insert_posting(id & !LAST, series);
         }
-        if self.live.try_push(series).is_err() {
-            self.live.insert(series);
-        }
+        self.live.insert(series);
         let Self { by_labels, arena, places, .. } = self;
         by_labels.insert_unique(hash(ids), series, |&s| hash(slice(arena, places, s)));
         Ok(())

@@ -141,6 +141,13 @@ impl Pairs {
         postings.insert(series);
     }
 
+    /// Adds series, ascending and all above those the pair has.
+    pub(super) fn extend_postings(&mut self, id: u32, series: &[u32]) {
+        let postings = &mut self.pairs[id as usize].postings;
+        self.used += usize::from(postings.is_empty() && !series.is_empty());
+        postings.extend(series);
+    }
+
     /// Takes many series out of many pairs.
     pub(super) fn remove_postings(&mut self, ids: &RoaringBitmap, gone: &RoaringBitmap) {
         for id in ids {

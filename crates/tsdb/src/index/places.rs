@@ -199,3 +199,92 @@ impl Places {
         pages * size_of::<Page>() + self.pages.capacity() * 8 + self.nodes.capacity() * size_of::<Node>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// Two pages and one far off.
+    const SERIES: [u32; 6] = [0, 1, 1023, 1024, 1025, 70_000];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Start(u32),
+        Add(Location),
+        Leave(u32),
+        Remove,
+    }
+
+    fn step() -> impl Strategy<Value = (usize, Step)> {
+        let step = prop_oneof![
+            2 => (0_u32..9).prop_map(Step::Start),
+            6 => (0_u32..4, 0_u32..3).prop_map(Step::Add),
+            2 => (0_u32..4).prop_map(Step::Leave),
+            1 => Just(Step::Remove),
+        ];
+        (0..SERIES.len(), step)
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_what_was_noted(steps in proptest::collection::vec(step(), 0..120)) {
+            let mut places = Places::default();
+            let mut model: BTreeMap<u32, (u32, Vec<Location>)> = BTreeMap::new();
+            for (i, step) in steps {
+                let series = SERIES[i];
+                match step {
+                    Step::Start(start) => {
+                        places.set_start(series, start);
+                        model.entry(series).or_default().0 = start;
+                    }
+                    Step::Add(location) => {
+                        places.add_location(series, location);
+                        if let Some((_, all)) = model.get_mut(&series) && !all.contains(&location) {
+                            all.push(location);
+                        }
+                    }
+                    Step::Leave(group) => {
+                        places.remove_location(series, group);
+                        if let Some((_, all)) = model.get_mut(&series) {
+                            all.retain(|l| l.0 != group);
+                        }
+                    }
+                    Step::Remove => {
+                        places.remove(series);
+                        model.remove(&series);
+                    }
+                }
+                for s in SERIES {
+                    let known = model.get(&s);
+                    prop_assert_eq!(places.start(s), known.map(|k| k.0));
+                    let expect = known.map_or(&[][..], |k| &k.1[..]);
+                    prop_assert_eq!(places.locations(s).collect::<Vec<_>>(), expect);
+                }
+                prop_assert_eq!(places.end(), model.keys().next_back().map_or(0, |s| s + 1));
+                let chained: usize = model.values().map(|(_, l)| l.len()).filter(|&n| n > 1).sum();
+                prop_assert!(places.used_nodes >= chained, "each location of several has a node");
+            }
+            // What nothing needs takes nothing but its place in the list of pages.
+            SERIES.iter().for_each(|&s| places.remove(s));
+            prop_assert!(places.pages.iter().all(Option::is_none));
+            prop_assert_eq!((places.used_nodes, places.nodes.capacity()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn nodes_that_are_given_back_serve_again() {
+        let mut places = Places::default();
+        (0..2).for_each(|s| places.set_start(s, 0));
+        places.add_location(0, (9, 9));
+        places.add_location(0, (8, 8));
+        for round in 0..100 {
+            places.add_location(1, (round, 0));
+            places.add_location(1, (round, 1));
+            assert_eq!(places.locations(1).count(), 2);
+            places.remove_location(1, round);
+        }
+        assert_eq!((places.locations(0).count(), places.nodes.len()), (2, 4));
+    }
+}

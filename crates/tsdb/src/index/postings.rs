@@ -66,11 +66,29 @@ impl Postings {
                 }
             }
             Self::Many(many) => {
-                // References mostly go up.
-                if many.try_push(series).is_err() {
-                    many.insert(series);
-                }
+                // Not `try_push`: it looks for the greatest member, through up to 8 KiB of bits.
+                many.insert(series);
             }
+        }
+    }
+
+    /// Adds references, ascending, all above those that are there.
+    pub(crate) fn extend(&mut self, series: &[u32]) {
+        let (Some(&first), Some(&last)) = (series.first(), series.last()) else { return };
+        if self.len() + series.len() as u64 <= FEW as u64 {
+            return series.iter().for_each(|&s| self.insert(s));
+        }
+        if !matches!(self, Self::Many(_)) {
+            let mut many = RoaringBitmap::new();
+            self.add_to(&mut many);
+            *self = Self::Many(Box::new(many));
+        }
+        let Self::Many(many) = self else { return };
+        if (last - first) as usize == series.len() - 1 {
+            many.insert_range(first..=last);
+        } else if many.append(series.iter().copied()).is_err() {
+            // Some are there or below what is there.
+            many.extend(series);
         }
     }
 
@@ -199,7 +217,7 @@ mod tests {
     proptest! {
         #[test]
         fn is_a_set(steps in proptest::collection::vec((any::<bool>(), 0_u32..60), 0..200),
-                    gone in proptest::collection::btree_set(0_u32..60, 0..60)) {
+                    gone in proptest::collection::btree_set(0_u32..60, 0..60), stride in 1_u32..3000) {
             let mut set = Postings::default();
             let mut model = BTreeSet::new();
             for (insert, s) in steps {
@@ -210,6 +228,13 @@ mod tests {
                 prop_assert_eq!(set.len(), model.len() as u64);
                 prop_assert_eq!(set.is_empty(), model.is_empty());
             }
+            let above: Vec<u32> = gone.iter().map(|s| s * stride + 60).collect();
+            let mut longer = Postings::default();
+            model.iter().for_each(|&s| longer.insert(s));
+            longer.extend(&above);
+            let mut all = RoaringBitmap::new();
+            longer.add_to(&mut all);
+            prop_assert!(all.iter().eq(model.iter().chain(&above).copied()));
             let gone: RoaringBitmap = gone.into_iter().collect();
             prop_assert_eq!(set.meets(&gone), model.iter().any(|s| gone.contains(*s)));
             let mut rest: RoaringBitmap = (0..60).collect();

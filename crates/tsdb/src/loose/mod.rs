@@ -42,6 +42,8 @@ const STREAM_URGENT: usize = 64 << 10;
 /// Bytes of all streams and pieces from which on appending seals on its own, and how many more a series.
 const BUDGET_BYTES: usize = 16 << 20;
 const BUDGET_BYTES_SERIES: usize = 320;
+/// So many bytes before its budget memory is near it: more than a few batches that are small enough not to wait for sealing.
+const NEAR_BYTES: usize = 4 << 20;
 /// Keys beside the first of a series are forgotten, all at once, when there are more than so many a series.
 const ALIASES_PER_SERIES: usize = 4;
 
@@ -119,6 +121,13 @@ impl LooseSeries {
         let late = self.extra.as_ref().and_then(|e| e.newest_late);
         let late = late.map(|ts| Newest { ts, bits: None, histogram: None });
         Newest::of(Newest::of(float, histogram), late)
+    }
+
+    /// Has the end of the stream brought near, for who appends to it soon: several such accesses run at once, where appending
+    /// would wait for each.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        std::hint::black_box(self.stream.last().copied());
     }
 
     /// The newest sample's time where it is plain and came in order; else `None`, and [`LooseSeries::newest`] tells more.
@@ -208,6 +217,16 @@ impl LooseSeries {
         let kind = if histograms { chunk::HISTOGRAMS } else { 0 };
         self.sealed.iter().map(Sealed::meta).filter(|m| m.kind == kind).map(|m| m.maxt()).max()
     }
+}
+
+/// How much memory loose series take, against their budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Pressure {
+    Low,
+    /// One of the next batches will have to seal.
+    Near,
+    Over,
 }
 
 /// All loose series.
@@ -311,6 +330,14 @@ impl Loose {
             return known.or_else(|| self.aliases.get(&key).and_then(|&s| self.slot_of(s)));
         }
         self.slot_of(series?)
+    }
+
+    /// Whether `slot`, of which nothing need be known, is that of `key`. The table is not asked.
+    #[inline]
+    pub(crate) fn has_key(&self, slot: u32, key: u128) -> bool {
+        let (page, i) = page_of(slot);
+        let entry = self.pages.get(page).and_then(|page| page.get(i));
+        entry.is_some_and(|s| s.has(HAS_KEY) && s.key == split(key))
     }
 
     /// A series' slot, new or known.
@@ -430,6 +457,22 @@ impl Loose {
     /// Whether memory is to be freed by sealing.
     pub(crate) fn is_over_budget(&self) -> bool {
         self.urgent || self.bytes > self.seal_at.max(self.budget())
+    }
+
+    /// Memory against its budget.
+    pub(crate) fn pressure(&self) -> Pressure {
+        if self.is_over_budget() {
+            Pressure::Over
+        } else if self.bytes + NEAR_BYTES > self.seal_at.max(self.budget()) {
+            Pressure::Near
+        } else {
+            Pressure::Low
+        }
+    }
+
+    /// Bytes of samples in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes
     }
 
     fn budget(&self) -> usize {

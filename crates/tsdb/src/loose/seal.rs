@@ -4,6 +4,7 @@
 //! samples may be appended but nothing else happens: who seals, flushes or drops holds `maintenance`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use model::Histogram;
 use storage::Error;
@@ -11,7 +12,7 @@ use storage::Error;
 use super::chunk::{HISTOGRAMS, ItemBuilder, LATE, LooseItem, Piece, Sealed};
 use super::extra::{Extra, float_pieces, histogram_pieces};
 use super::stream::State;
-use super::{ChunkCodec, Loose, LooseSeries, STREAM_BYTES, STREAM_URGENT};
+use super::{ChunkCodec, Loose, LooseSeries, Pressure, STREAM_BYTES, STREAM_URGENT};
 use crate::Store;
 use crate::chunkfile::{Batch, Item};
 
@@ -219,7 +220,7 @@ impl Store {
             self.note_damage(sealer.damaged);
         }
         if !ready.is_empty() {
-            self.loose.write().note_sealed();
+            self.note_sealed();
         }
         sealed
     }
@@ -263,6 +264,9 @@ impl Store {
 
     /// Seals where memory is over its budget. Appending waits for a maintenance that is under way only when it is far over.
     pub(crate) fn relieve(&self) {
+        if self.pressure.load(Ordering::Relaxed) != Pressure::Over as u8 {
+            return;
+        }
         let far = {
             let loose = self.loose.read();
             if !loose.is_over_budget() {
@@ -277,7 +281,13 @@ impl Store {
         if let Err(e) = self.seal_loose() {
             // What was appended stands, in the log and in memory.
             tracing::error!(error = %e, "series in memory could not be sealed");
-            self.loose.write().note_sealed();
+            self.note_sealed();
         }
+    }
+
+    fn note_sealed(&self) {
+        let mut loose = self.loose.write();
+        loose.note_sealed();
+        self.note_pressure(&loose);
     }
 }

@@ -85,24 +85,35 @@ impl SeriesReader {
         if histograms || places.loose.is_some_and(LooseTaken::has_histograms) {
             damaged += self.read_histograms(places, range);
         }
-        if !deleted
-            && places.foreign.is_empty()
-            && self.follow_each_other(places)
-            && self.read_in_line(places, request).is_ok()
-        {
-            return damaged + self.lost_cells();
+        if !deleted && places.foreign.is_empty() {
+            let lost = self.read_loose(places);
+            if self.follow_each_other(places) && self.read_in_line(places, request).is_ok() {
+                return damaged + lost + self.lost_cells();
+            }
         }
         damaged + self.read_merged(places, request)
+    }
+
+    /// Decodes the loose samples where nothing but blocks may come before them.
+    fn read_loose(&mut self, places: &Places<'_>) -> u64 {
+        self.loose_samples.clear();
+        match places.loose {
+            Some(loose) if places.groups.is_empty() => self.loose.read(loose, &mut self.loose_samples),
+            _ => 0,
+        }
     }
 
     /// Whether chunks, rows and loose samples come one after the other.
     fn follow_each_other(&self, places: &Places<'_>) -> bool {
         let in_line = self.chunks.windows(2).all(|w| w[0].1.maxt < w[1].1.mint);
-        let last = self.chunks.last().map_or(i64::MIN, |c| c.1.maxt);
+        let after = |t: &i64| self.chunks.last().is_none_or(|c| c.1.maxt < *t);
         in_line
             && match (&places.groups[..], places.loose) {
                 ([], None) => true,
-                ([(view, _)], None) => view.ts.first().is_none_or(|&t| self.chunks.is_empty() || t > last),
+                ([], Some(_)) => {
+                    self.loose_samples.histograms.is_empty() && self.loose_samples.ts.first().is_none_or(after)
+                }
+                ([(view, _)], None) => view.ts.first().is_none_or(after),
                 _ => false,
             }
     }
@@ -133,12 +144,19 @@ impl SeriesReader {
                 changed |= self.take_present(view, base);
             }
             None => {
-                changed |= self.ts.len() != base;
-                self.ts.truncate(base);
+                // Empty where there are none.
+                let LooseSamples { ts, values, .. } = &self.loose_samples;
+                if self.ts[base..] != ts[..] {
+                    changed = true;
+                    self.ts.truncate(base);
+                    self.ts.extend_from_slice(ts);
+                }
+                self.values.extend_from_slice(values);
                 self.view_of = 0;
             }
         }
-        if changed {
+        // The first series of all may have no sample.
+        if changed || self.windows.is_empty() {
             self.within = rows_of(&self.ts, request.time_range());
             self.windows = self.windows_of(request);
         }
@@ -323,6 +341,9 @@ impl SeriesReader {
     ) {
         ctx.count_read(self.within.len());
         let (ts, values) = self.samples();
+        if !matches!(f, RangeFn::Last | RangeFn::LastTimestamp) {
+            ctx.count_windows(values, &self.windows);
+        }
         eval_column(f, ts, values, &self.windows, &request.grid, request.range_ms, out, present);
     }
 

@@ -27,10 +27,12 @@ use column::{Markers, Places, SeriesReader};
 use join::{Entry, NOWHERE, Selection};
 use view::{GroupView, LooseView};
 
-/// Series in a unit of work.
-const UNIT_SERIES: usize = 256;
+/// Series in a unit of work, at most and at least.
+const UNIT_SERIES: std::ops::RangeInclusive<usize> = 16..=256;
+/// Cells of a unit's results: half a megabyte, so that they are folded while a cache has them.
+const UNIT_CELLS: usize = 1 << 16;
 /// Units in a wave, per thread: what is held before the sink gets it.
-const WAVE_UNITS: usize = 8;
+const WAVE_UNITS: usize = 16;
 /// Fewer series than this are not worth a thread.
 const SERIES_PER_THREAD: usize = 512;
 
@@ -153,7 +155,8 @@ impl Store {
         ctx: &QueryContext,
         reader: &mut SeriesReader,
     ) -> Result<Vec<LeafBatch>, Error> {
-        let mut out = UnitBatches { ctx, steps: request.grid.steps, current: None, done: vec![] };
+        let (steps, series) = (request.grid.steps, unit.len());
+        let mut out = UnitBatches { ctx, steps, series, current: None, done: vec![] };
         for selected in unit {
             ctx.check()?;
             self.read_series(selected, selection, wave, request, reader);
@@ -228,8 +231,9 @@ impl Store {
 }
 
 /// Entries of one group, or of none, a unit of work each.
-fn units(entries: &[Entry]) -> Vec<&[Entry]> {
-    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(UNIT_SERIES)).collect()
+fn units(entries: &[Entry], steps: usize) -> Vec<&[Entry]> {
+    let series = (UNIT_CELLS / steps).clamp(*UNIT_SERIES.start(), *UNIT_SERIES.end());
+    entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(series)).collect()
 }
 
 /// What a batch carries.
@@ -243,6 +247,8 @@ enum Kind {
 struct UnitBatches<'a> {
     ctx: &'a QueryContext,
     steps: usize,
+    /// At most as many in all, for which there is room in a batch from the start.
+    series: usize,
     current: Option<(Kind, LeafBatch)>,
     done: Vec<LeafBatch>,
 }
@@ -255,10 +261,10 @@ impl UnitBatches<'_> {
         }
         let (_, batch) = self.current.get_or_insert_with(|| {
             let data = match kind {
-                Kind::Grid => LeafData::Grid(GridBlock::new(0, self.steps)),
+                Kind::Grid => LeafData::Grid(GridBlock::with_capacity(self.series, self.steps)),
                 Kind::Raw => LeafData::Raw(RawBlock { offsets: vec![0], ..RawBlock::default() }),
             };
-            (kind, LeafBatch { labels: vec![], data })
+            (kind, LeafBatch { labels: Vec::with_capacity(self.series), data })
         });
         Ok(batch)
     }
@@ -325,7 +331,7 @@ impl LeafExecutor for Store {
     fn run(&self, request: &LeafRequest, ctx: &QueryContext, sink: &mut dyn LeafSink) -> Result<(), Error> {
         ctx.check()?;
         let selection = self.selection(request)?;
-        let units = units(&selection.entries);
+        let units = units(&selection.entries, request.grid.steps.max(1));
         let threads = self.threads(selection.entries.len());
         for wave in units.chunks(threads * WAVE_UNITS) {
             let results = self.run_wave(&selection, wave, threads, request, ctx);

@@ -28,6 +28,7 @@ const THREADS: usize = 2;
 /// A row record: its segment among those replayed, its payload.
 struct RowAt {
     segment: usize,
+    ts: i64,
     payload: Range<usize>,
 }
 
@@ -112,10 +113,13 @@ impl Recovery {
             while let Some((kind, payload, next)) = record::frame_at(bytes, offset) {
                 self.records += 1;
                 let read = if kind == kind::ROW {
-                    Reader::new(payload).varint32().map(|group| {
-                        rows.entry(group)
-                            .or_default()
-                            .push(RowAt { segment: index, payload: next - payload.len()..next });
+                    let mut r = Reader::new(payload);
+                    r.varint32().zip(r.zigzag()).map(|(group, ts)| {
+                        rows.entry(group).or_default().push(RowAt {
+                            segment: index,
+                            ts,
+                            payload: next - payload.len()..next,
+                        });
                     })
                 } else if matches!(kind, kind::POINTS | kind::HISTOGRAMS | kind::EXEMPLARS)
                     && (number, offset as u64) < self.samples_from
@@ -186,6 +190,9 @@ impl Recovery {
                 self.groups.get(&id)?;
             }
             Record::Slots { group: id, first, series } => {
+                // A reference is never given again, though what defined it may be lost.
+                let end = series.iter().filter(|&&s| s < LOST).max().map_or(0, |s| s + 1);
+                self.definitions.next_series = self.definitions.next_series.max(end);
                 let slots = &mut self.groups.get_mut(&id)?.state.get_mut().slots;
                 let first = first as usize;
                 if first > slots.len() + (1 << 24) {
@@ -224,6 +231,10 @@ impl Recovery {
         let lost: u64 = rows.values().map(|r| r.len() as u64).sum();
         if lost > 0 {
             tracing::error!(rows = lost, groups = rows.len(), "log: rows of groups that nothing defines");
+            // Their numbers are not given again, or these rows would be taken for the new one's.
+            for &id in rows.keys().filter(|id| **id < MAX_GROUP) {
+                self.definitions.next_group = self.definitions.next_group.max(id + 1);
+            }
             self.damaged += lost;
         }
         let work = |share: Vec<(&mut Group, Vec<RowAt>)>| -> u64 {
@@ -260,6 +271,18 @@ fn replay_group(
     let mut last: Vec<f64> = vec![];
     let mut last_of = None;
     let mut damaged = 0;
+    // What a segment has before its first row that is needed only serves to read that one; a segment without one, nothing.
+    // Rows are in order of time, and one that is not is not needed, as below.
+    let known = state.last_ts.max(rows_from.checked_sub(1)).unwrap_or(i64::MIN);
+    let rows = rows.chunk_by(|a, b| a.segment == b.segment);
+    let rows = rows.filter(|rows| {
+        let needed = rows.iter().any(|row| row.ts > known);
+        if !needed {
+            state.last_ts = rows.iter().map(|row| row.ts).max().max(state.last_ts);
+        }
+        needed
+    });
+    let rows: Vec<&RowAt> = rows.flatten().collect();
     for row in rows {
         let segment = &segments[row.segment];
         let read = (|| {
@@ -289,7 +312,7 @@ fn replay_group(
             if state.raw.ts.len() >= raw_rows * RAW_PIECES {
                 state.compress(id);
             }
-            state.push_raw(ts, &last[..known], segment.number, raw_rows);
+            state.push_raw(ts, &last[..known], segment.number);
         }
     }
     damaged

@@ -162,7 +162,8 @@ const RULES: &[Flag] = &[
     .on(),
 ];
 
-const QUERY: &[Flag] = &[
+/// Shared with `vigie run`.
+pub(crate) const QUERY: &[Flag] = &[
     value(
         "query.lookback-delta",
         "5m",
@@ -171,6 +172,11 @@ const QUERY: &[Flag] = &[
     value("query.timeout", "2m", "Maximum time a query may take before being aborted."),
     value("query.max-concurrency", "20", "Maximum number of queries executed concurrently."),
     value("query.max-samples", "50000000", "Maximum number of samples a single query can load into memory."),
+    value(
+        "query.vigie.max-memory",
+        "2GB",
+        "Maximum number of bytes a single query can hold at once: columns, label sets, its result.",
+    ),
     value("enable-feature", "", "Comma separated feature names to enable.").repeatable(),
     switch("auto-gomaxprocs", "Accepted for drop-in use: there is no Go runtime to tune.").on().later(),
     switch("auto-gomemlimit", "Accepted for drop-in use: there is no Go runtime to tune.").on().later(),

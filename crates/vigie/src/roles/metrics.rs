@@ -49,12 +49,20 @@ pub(crate) fn register_build_info(registry: &Registry, name: &'static str, build
 }
 
 fn engine_families(engine: &promql::Engine) -> Vec<Family> {
-    vec![single(
-        "prometheus_engine_queries_concurrent_max",
-        "The max number of concurrent queries.",
-        Gauge,
-        engine.options().max_concurrency as f64,
-    )]
+    vec![
+        single(
+            "prometheus_engine_queries",
+            "The current number of queries being executed or waiting.",
+            Gauge,
+            engine.queries() as f64,
+        ),
+        single(
+            "prometheus_engine_queries_concurrent_max",
+            "The max number of concurrent queries.",
+            Gauge,
+            engine.options().max_concurrency as f64,
+        ),
+    ]
 }
 
 fn scrape_families(scrape: &scrape::Manager) -> Vec<Family> {

@@ -1,10 +1,14 @@
 //! The roles: each takes its flags, puts its parts together, serves until told to stop.
 
+mod active_queries;
 pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
+mod features;
 mod metrics;
 pub(crate) mod prometheus;
 pub(crate) mod promtool;
+mod query_log;
+mod query_watch;
 pub(crate) mod run;
 mod store;
 mod store_metrics;

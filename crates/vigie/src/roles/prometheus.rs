@@ -12,11 +12,12 @@ use parking_lot::RwLock;
 use remote::write::{Limits, Receiver};
 use telemetry::{Gauge, Registry};
 use tokio::sync::mpsc;
-use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts};
+use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts, Turns};
 use web::server::{ServerOptions, Shutdown};
 
+use super::query_watch::Watch;
 use super::store::{StoreConfig, StoreFlags};
-use super::{Clock, metrics, store_metrics};
+use super::{Clock, features, metrics, store_metrics};
 use crate::Failure;
 use crate::flags::Parsed;
 
@@ -107,6 +108,7 @@ struct Parts {
     scrape: Arc<scrape::Manager>,
     rules: Arc<rules::Manager>,
     notifier: Arc<notifier::Manager>,
+    watch: Arc<Watch>,
     api: Arc<Api>,
     config_yaml: Arc<RwLock<String>>,
     reload_success: Gauge,
@@ -169,33 +171,21 @@ fn server_options(flags: &Parsed) -> Result<ServerOptions, Failure> {
     })
 }
 
-fn engine_options(flags: &Parsed) -> Result<promql::EngineOptions, Failure> {
-    let features: Vec<&str> = flags.all("enable-feature").iter().flat_map(|f| f.split(',')).collect();
-    let on = |name: &str| features.contains(&name);
-    let known = [
-        "promql-experimental-functions",
-        "promql-extended-range-selectors",
-        "promql-binop-fill-modifiers",
-        "promql-delayed-name-removal",
-        "promql-duration-expr",
-        // Always on here.
-        "exemplar-storage",
-    ];
-    for name in features.iter().filter(|f| !f.is_empty() && !known.contains(f)) {
-        tracing::warn!(option = %name, "Unknown option or feature not acted on yet for --enable-feature");
-    }
+pub(crate) fn engine_options(flags: &Parsed) -> Result<promql::EngineOptions, Failure> {
     let lookback = flags.duration("query.lookback-delta")?;
+    let max_memory = flags.get("query.vigie.max-memory");
+    let max_bytes = config::ByteSize::parse(max_memory)
+        .map_err(|e| Failure::new(format!("--query.vigie.max-memory: {e}; write it as 512MB or 2GB")))?;
     let mut options = promql::EngineOptions {
         lookback_ms: i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX),
         max_samples: flags.number("query.max-samples")?,
+        max_bytes: max_bytes.0,
         timeout: flags.duration("query.timeout")?,
         max_concurrency: flags.number("query.max-concurrency")?,
-        delayed_name_removal: on("promql-delayed-name-removal"),
         ..promql::EngineOptions::default()
     };
-    options.parser.experimental_functions = on("promql-experimental-functions");
-    options.parser.extended_range_selectors = on("promql-extended-range-selectors");
-    options.parser.binop_fill_modifiers = on("promql-binop-fill-modifiers");
+    let names = flags.all("enable-feature").iter().flat_map(|f| f.split(',')).filter(|f| !f.is_empty());
+    features::enable(names, &mut options);
     Ok(options)
 }
 
@@ -245,7 +235,16 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         .map_err(|e| Failure::new(format!("open the store in {}: {e}", options.storage_path.display())))?;
     tracing::info!(duration = ?opening.elapsed(), "TSDB started");
 
-    let engine = Arc::new(promql::Engine::new(options.engine));
+    let engine = promql::Engine::new(options.engine);
+    let watch = Watch::new(
+        &options.storage_path,
+        engine.turns(),
+        engine.options(),
+        &registry,
+        Arc::clone(&clock),
+    );
+    let watch = Arc::new(watch);
+    let engine = Arc::new(engine.with_watch(watch.clone()));
     let mut notifier = notifier::Manager::new(options.notifier);
     if let Some((local, addresses)) = options.local_alertmanager {
         notifier = notifier.with_local(local, addresses);
@@ -256,7 +255,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let rules = Arc::new(rules::Manager::new(
         Arc::clone(&engine),
         store.clone(),
-        store.clone(),
+        (store.clone(), store.clone()),
         notifier.clone(),
         options.rules,
     ));
@@ -269,7 +268,14 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     store_metrics::register(&registry, &store, store_config.retention);
     let cors_origin = model::anchored(&options.cors_origin)
         .map_err(|e| Failure::new(format!("--web.cors.origin: {:?}: {e}", options.cors_origin)))?;
+    let ways = features::Ways {
+        admin: options.ways_in.admin,
+        lifecycle: options.enable_lifecycle,
+        remote_write: options.ways_in.remote_write,
+    };
     let api = Arc::new(Api {
+        turns: Turns::new(engine.options().max_concurrency),
+        features: features::of(engine.options(), ways),
         engine,
         store: store.clone(),
         store_status: store.clone(),
@@ -312,6 +318,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         scrape,
         rules,
         notifier,
+        watch,
         api: Arc::clone(&api),
         config_yaml,
         reload_success: registry
@@ -412,6 +419,11 @@ impl Parts {
         for setting in self.store_config.changed_in(&store) {
             tracing::warn!(setting, "This setting has changed; it is in force from the next start on");
         }
+        self.watch
+            .open_log(&config.value.global.query_log_file)
+            .map_err(|e| format!("query_log_file: {e}"))?;
+        let interval = config.value.global.evaluation_interval;
+        self.api.engine.set_default_subquery_step(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
         self.notifier.apply(&config.value).map_err(|e| e.to_string())?;
         self.rules.apply(&config.value, rule_files).await.map_err(|e| e.to_string())?;
         // Last, because it is the one that can succeed in part: what it could not take goes on as before.

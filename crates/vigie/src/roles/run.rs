@@ -120,8 +120,10 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
         .as_ref()
         .map(|role| (am::local(Arc::clone(&role.service)), names_of(&addresses.alertmanager)));
     let external_url = local_url(&addresses.prometheus)?;
+    let engine = prom::engine_options(flags)?;
     let rules = rules::ManagerOptions {
         external_url: external_url.to_string(),
+        parser: engine.parser,
         max_concurrent_evals: 4,
         ..rules::ManagerOptions::default()
     };
@@ -139,7 +141,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             enable_lifecycle: flags.is_on("web.enable-lifecycle"),
             ways_in: WaysIn::read(flags)?,
             cors_origin: ".*".to_owned(),
-            engine: promql::EngineOptions::default(),
+            engine,
             rules,
             notifier: notifier::ManagerOptions::default(),
             local_alertmanager: local,

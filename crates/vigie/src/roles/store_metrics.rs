@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use model::MetricType;
+use model::{LabelSet, MetricType};
 use storage::{LeafExecutor as _, StoreStatus as _};
-use telemetry::{Family, Registry, single};
+use telemetry::{Family, Registry, labelled, single};
 
 use super::store::Retention;
 
@@ -171,5 +171,51 @@ fn families(store: &tsdb::Store, retention: &Retention) -> Vec<Family> {
             lowest / 1000.0,
         ),
     ];
-    [of_head, of_log, of_blocks].concat()
+    [of_head, of_samples(&s), of_log, of_blocks].concat()
+}
+
+/// Samples outside of groups, and exemplars.
+fn of_samples(s: &tsdb::Stats) -> Vec<Family> {
+    let gauge = |name, help, value: f64| single(name, help, MetricType::Gauge, value);
+    let late = ["float", "histogram"].into_iter().zip(s.late_samples);
+    let exemplars = &s.exemplars;
+    vec![
+        labelled(
+            "prometheus_tsdb_head_out_of_order_samples_appended_total",
+            "Total number of appended out of order samples.",
+            MetricType::Counter,
+            late.map(|(kind, n)| (LabelSet::from_pairs([("type", kind)]), n as f64)),
+        ),
+        gauge(
+            "vigie_tsdb_loose_samples_bytes",
+            "Memory that samples outside of groups take, those in chunk files aside, about.",
+            s.loose_bytes as f64,
+        ),
+        single(
+            "prometheus_tsdb_exemplar_exemplars_appended_total",
+            "Total number of appended exemplars.",
+            MetricType::Counter,
+            s.exemplars_appended as f64,
+        ),
+        gauge(
+            "prometheus_tsdb_exemplar_exemplars_in_storage",
+            "Number of exemplars currently in circular storage.",
+            exemplars.kept as f64,
+        ),
+        gauge(
+            "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+            "Number of series with exemplars currently in circular storage.",
+            exemplars.series as f64,
+        ),
+        gauge(
+            "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+            "The timestamp of the oldest exemplar stored in circular storage.",
+            exemplars.oldest_ms.map_or(0.0, |ms| ms as f64 / 1000.0),
+        ),
+        gauge(
+            "prometheus_tsdb_exemplar_max_exemplars",
+            "Total number of exemplars the exemplar storage can store, resizeable.",
+            exemplars.max as f64,
+        ),
+    ]
 }

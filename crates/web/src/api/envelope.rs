@@ -6,6 +6,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 use crate::json;
+use crate::stream::{self, Pieces};
 
 /// Warnings and infos beyond this many of each are counted, not shown.
 const MAX_ANNOTATIONS: usize = 10;
@@ -90,16 +91,23 @@ impl IntoResponse for ApiError {
             &mut body,
             &Envelope { status: "error", error_type: self.kind.name(), error: &self.message },
         );
-        respond(self.kind.status(), body)
+        respond(self.kind.status(), Body::from(body))
     }
 }
 
-/// A successful call: the data's JSON, already written, and what the evaluation had to remark.
-#[derive(Debug, Default)]
+/// A successful call: the data and what the evaluation had to remark.
 pub(crate) struct Reply {
-    data: Vec<u8>,
+    data: Data,
     warnings: Vec<String>,
     infos: Vec<String>,
+}
+
+/// The data of a reply.
+enum Data {
+    /// JSON, already written.
+    Written(Vec<u8>),
+    /// JSON that is written while it is sent.
+    Streamed(Box<dyn Pieces>),
 }
 
 /// A call that has nothing to say: 204, without a body, as upstream where there is no data object.
@@ -112,7 +120,16 @@ impl Reply {
     pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut data = Vec::new();
         write(&mut data);
-        Self { data, ..Self::default() }
+        Self::new(Data::Written(data))
+    }
+
+    /// A reply whose data is written while it is sent.
+    pub(crate) fn streamed(pieces: impl Pieces) -> Self {
+        Self::new(Data::Streamed(Box::new(pieces)))
+    }
+
+    fn new(data: Data) -> Self {
+        Self { data, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// A reply with serialisable data.
@@ -143,24 +160,27 @@ fn shown(mut all: Vec<String>, kind: &str) -> Vec<String> {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let mut body = Vec::with_capacity(self.data.len() + 64);
-        body.extend_from_slice(b"{\"status\":\"success\",\"data\":");
-        body.extend_from_slice(&self.data);
+        const HEAD: &[u8] = b"{\"status\":\"success\",\"data\":";
+        let mut tail = Vec::new();
         for (key, list) in
             [("warnings", shown(self.warnings, "warning")), ("infos", shown(self.infos, "info"))]
         {
             if !list.is_empty() {
-                body.extend_from_slice(format!(",\"{key}\":").as_bytes());
-                json::write(&mut body, &list);
+                tail.extend_from_slice(format!(",\"{key}\":").as_bytes());
+                json::write(&mut tail, &list);
             }
         }
-        body.push(b'}');
+        tail.push(b'}');
+        let body = match self.data {
+            Data::Written(data) => Body::from([HEAD, &data, &tail].concat()),
+            Data::Streamed(pieces) => stream::body(HEAD, pieces, tail),
+        };
         respond(StatusCode::OK, body)
     }
 }
 
-fn respond(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn respond(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use model::{Exemplar, LabelSet, float};
+use model::{Exemplar, LabelSet};
 use storage::TimeRange;
 
 use super::envelope::{ApiError, Reply, no_content};
@@ -43,7 +43,7 @@ fn write(out: &mut Vec<u8>, found: &[(LabelSet, Vec<Exemplar>)]) {
             out.extend_from_slice(b"{\"labels\":");
             json::write_labels(out, &exemplar.labels);
             out.extend_from_slice(b",\"value\":\"");
-            out.extend_from_slice(float::format_api(exemplar.value).as_bytes());
+            json::write_value(out, exemplar.value);
             out.extend_from_slice(b"\",\"timestamp\":");
             json::write_timestamp(out, exemplar.ts.unwrap_or(0));
             out.push(b'}');

@@ -4,32 +4,44 @@ mod admin;
 mod alerts;
 mod envelope;
 mod exemplars;
+mod features;
 mod lifecycle;
 mod params;
 mod query;
+mod result;
 mod series;
 mod status;
 mod targets;
+mod turns;
 mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::routing::{get, post};
 use parking_lot::RwLock;
+use promql::StatsLevel;
 use storage::{ExemplarReader, LeafExecutor, QueryContext, StoreAdmin, StoreStatus};
 use telemetry::Registry;
 
 use envelope::{ApiError, ErrorType};
+pub use features::Features;
 pub use lifecycle::{Lifecycle, ReloadRequest};
+pub use result::stats_json;
 pub use status::{BuildInfo, RuntimeFacts};
+pub use turns::Turns;
 pub use write::RemoteWrite;
 
 /// What the handlers stand on.
 pub struct Api {
     /// Evaluates queries.
     pub engine: Arc<promql::Engine>,
+    /// How many requests are worked on at once.
+    pub turns: Turns,
+    /// What is on and what is off.
+    pub features: Features,
     /// Where samples are read.
     pub store: Arc<dyn LeafExecutor>,
     /// What the store says of itself.
@@ -79,9 +91,20 @@ impl Api {
         (self.clock)()
     }
 
-    /// What bounds a query: the engine's budget of samples and `timeout` from now.
-    fn context(&self, timeout: std::time::Duration) -> QueryContext {
-        QueryContext::new(Some(std::time::Instant::now() + timeout), self.engine.options().max_samples)
+    /// Runs `read`, which asks the store for names and the like, within the bounds of a query and only as long as the client waits.
+    async fn metadata<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn LeafExecutor, &QueryContext) -> Result<T, storage::Error> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let context = Arc::new(self.engine.context(Instant::now(), None, StatsLevel::Cheap));
+        let _guard = turns::CancelOnDrop(Arc::clone(&context));
+        let turn = self.turns.metadata(&context).await?;
+        let store = Arc::clone(&self.store);
+        let work = move || {
+            let _turn = turn;
+            read(&*store, &context)
+        };
+        Ok(blocking(work).await??)
     }
 }
 
@@ -98,6 +121,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/query_range", get(query::range).post(query::range))
         .route("/query_exemplars", get(exemplars::query).post(exemplars::query))
         .route("/format_query", get(query::format).post(query::format))
+        .route("/parse_query", get(query::parse).post(query::parse))
+        .route("/features", get(features::features))
         .route("/series", get(series::series).post(series::series))
         .route("/labels", get(series::labels).post(series::labels))
         .route("/label/{name}/values", get(series::label_values))

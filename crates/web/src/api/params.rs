@@ -7,8 +7,10 @@ use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 use model::{Matcher, TimestampMs, duration};
+use promql::Origin;
 
 use super::envelope::{ApiError, ErrorType};
+use crate::server::PeerAddr;
 
 /// The largest form body read, as Go's `ParseForm` has it.
 const MAX_FORM_BYTES: usize = 10 << 20;
@@ -22,14 +24,24 @@ pub(crate) const MIN_TIME_MS: TimestampMs = i64::MIN / 2;
 pub(crate) const MAX_TIME_MS: TimestampMs = i64::MAX / 2;
 
 /// All parameters in order; the body's before the query string's, as Go's `Form`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+#[derive(Debug, Clone)]
+pub(crate) struct Params {
+    all: Vec<(String, String)>,
+    origin: Origin,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = Response;
 
     async fn from_request(req: Request, state: &S) -> Result<Self, Response> {
         let query = req.uri().query().unwrap_or("").to_owned();
+        let peer = req.extensions().get::<PeerAddr>();
+        let origin = Origin::Http {
+            client_ip: peer.map_or_else(String::new, |peer| peer.0.ip().to_string()),
+            method: req.method().to_string(),
+            // The router has cut the prefix off.
+            path: format!("/api/v1{}", req.uri().path()),
+        };
         let mut all = Vec::new();
         let is_form = req
             .headers()
@@ -45,19 +57,24 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             all.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         all.extend(url::form_urlencoded::parse(query.as_bytes()).into_owned());
-        Ok(Self(all))
+        Ok(Self { all, origin })
     }
 }
 
 impl Params {
+    /// Where the request came from.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// The first value of `name`, or the empty string.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+        self.all.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 
     /// All values of `name`.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.all.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// A time, or `default` where the parameter is absent.

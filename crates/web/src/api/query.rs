@@ -1,24 +1,23 @@
-//! `query`, `query_range`, `format_query`.
+//! `query`, `query_range`, `format_query`, `parse_query`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::State;
-use promql::{Priority, QueryError, QueryErrorKind, QueryOptions, QueryResult, Value};
-use serde::Serialize;
-use storage::QueryContext;
+use promql::{Priority, QueryError, QueryErrorKind, QueryOptions, QueryResult, StatsLevel, Value};
 
 use super::envelope::{ApiError, ApiResult, ErrorType, Reply};
 use super::params::{Params, bad_data};
+use super::result::{ResultJson, stats_json};
+use super::turns::CancelOnDrop;
 use super::{Api, blocking};
-use crate::json;
 
 /// Points per series a range query may ask for.
 const MAX_POINTS: i64 = 11_000;
 
 pub(super) async fn instant(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
-    let ts = params.time_or("time", api.now_ms())?;
     let limit = params.limit()?;
+    let ts = params.time_or("time", api.now_ms())?;
     let query = params.get("query").to_owned();
     let (engine, store) = (Arc::clone(&api.engine), Arc::clone(&api.store));
     let result =
@@ -27,6 +26,7 @@ pub(super) async fn instant(State(api): State<Arc<Api>>, params: Params) -> ApiR
 }
 
 pub(super) async fn range(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
+    let limit = params.limit()?;
     let start = params.time("start")?;
     let end = params.time("end")?;
     if end < start {
@@ -45,7 +45,6 @@ pub(super) async fn range(State(api): State<Arc<Api>>, params: Params) -> ApiRes
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    let limit = params.limit()?;
     let query = params.get("query").to_owned();
     let (engine, store) = (Arc::clone(&api.engine), Arc::clone(&api.store));
     let result =
@@ -61,13 +60,18 @@ pub(super) async fn format(State(api): State<Arc<Api>>, params: Params) -> ApiRe
     Ok(Reply::data(&promql::parser::prettify(&expr)))
 }
 
-/// Cancels the query when the client goes away and its handler is dropped.
-struct CancelOnDrop(Arc<QueryContext>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
+/// The expression's tree.
+pub(super) async fn parse(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
+    let expr = promql::parser::parse(params.get("query"), &api.engine.options().parser)
+        .map_err(|e| ApiError::parameter("query", e))?;
+    // In this text the characters that Go escapes for HTML's sake stand within strings only.
+    let mut tree = promql::parser::ast_json(&expr);
+    for (found, escaped) in [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")] {
+        if tree.contains(found) {
+            tree = tree.replace(found, escaped);
+        }
     }
+    Ok(Reply::written(|out| out.extend_from_slice(tree.as_bytes())))
 }
 
 async fn run(
@@ -76,16 +80,39 @@ async fn run(
     query: impl FnOnce(QueryOptions) -> Result<QueryResult, QueryError> + Send + 'static,
 ) -> Result<QueryResult, ApiError> {
     let timeout = params.timeout(api.engine.options().timeout)?;
-    let lookback_ms = params.duration_ms("lookback_delta")?;
-    let context = Arc::new(api.context(timeout));
+    let lookback_ms = match params.get("lookback_delta") {
+        "" => None,
+        text => Some(
+            super::params::parse_duration_ms(text)
+                .map_err(|e| bad_data(format!("error parsing lookback delta duration: {e}")))?,
+        ),
+    };
+    let stats = match params.get("stats") {
+        "" => StatsLevel::Cheap,
+        "all" => StatsLevel::PerStep,
+        _ => StatsLevel::Totals,
+    };
+    let asked_at = Instant::now();
+    let context = Arc::new(api.engine.context(asked_at, Some(timeout), stats));
     let _guard = CancelOnDrop(Arc::clone(&context));
+    let waiting = api.engine.waiting();
+    let turn = api.turns.query(&context).await?;
+    drop(waiting);
     let options = QueryOptions {
         lookback_ms,
         context: Some(context),
         priority: Priority::Interactive,
-        ..Default::default()
+        stats,
+        asked_at: Some(asked_at),
+        origin: Some(params.origin().clone()),
+        ..QueryOptions::default()
     };
-    blocking(move || query(options)).await?.map_err(query_error)
+    // The turn goes with the work: a client that left has not freed it until the query notices.
+    let work = move || {
+        let _turn = turn;
+        query(options)
+    };
+    blocking(work).await?.map_err(query_error)
 }
 
 fn query_error(e: QueryError) -> ApiError {
@@ -93,7 +120,9 @@ fn query_error(e: QueryError) -> ApiError {
         QueryErrorKind::BadData => {
             return ApiError::parameter("query", e);
         }
-        QueryErrorKind::Execution | QueryErrorKind::TooManySamples => ErrorType::Execution,
+        QueryErrorKind::Execution | QueryErrorKind::TooManySamples | QueryErrorKind::TooManyBytes => {
+            ErrorType::Execution
+        }
         QueryErrorKind::Canceled => ErrorType::Canceled,
         QueryErrorKind::Timeout => ErrorType::Timeout,
         QueryErrorKind::Internal => ErrorType::Internal,
@@ -103,14 +132,24 @@ fn query_error(e: QueryError) -> ApiError {
 
 fn reply(mut result: QueryResult, params: &Params, limit: usize) -> Reply {
     let truncated = limit > 0 && truncate(&mut result.value, limit);
-    let stats = params.get("stats");
-    let mut warnings = result.annotations.warnings.clone();
+    let mut warnings = result.annotations.warnings;
     if truncated {
         warnings.push("results truncated due to limit".to_owned());
     }
-    Reply::written(|out| write_result(out, &result, !stats.is_empty()))
+    let stats = match params.get("stats") {
+        "" => None,
+        asked => {
+            if !matches!(asked, "true" | "all") {
+                warnings.push(format!(
+                    "value {asked:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\""
+                ));
+            }
+            Some(stats_json(&result.stats))
+        }
+    };
+    Reply::streamed(ResultJson::new(result.value, stats))
         .with_warnings(warnings)
-        .with_infos(result.annotations.infos.clone())
+        .with_infos(result.annotations.infos)
 }
 
 fn truncate(value: &mut Value, limit: usize) -> bool {
@@ -120,89 +159,4 @@ fn truncate(value: &mut Value, limit: usize) -> bool {
         _ => return false,
     }
     true
-}
-
-fn write_result(out: &mut Vec<u8>, result: &QueryResult, with_stats: bool) {
-    let kind = match &result.value {
-        Value::Scalar { .. } => "scalar",
-        Value::String { .. } => "string",
-        Value::Vector(_) => "vector",
-        Value::Matrix(_) => "matrix",
-    };
-    out.extend_from_slice(format!("{{\"resultType\":\"{kind}\",\"result\":").as_bytes());
-    match &result.value {
-        Value::Scalar { ts, value } => json::write_point(out, *ts, *value),
-        Value::String { ts, value } => {
-            out.push(b'[');
-            json::write_timestamp(out, *ts);
-            out.push(b',');
-            json::write(out, value);
-            out.push(b']');
-        }
-        Value::Vector(samples) => json::write_list(out, samples, |out, s| {
-            out.extend_from_slice(b"{\"metric\":");
-            json::write_labels(out, &s.labels);
-            out.extend_from_slice(b",\"value\":");
-            json::write_point(out, s.ts, s.value);
-            out.push(b'}');
-        }),
-        Value::Matrix(series) => json::write_list(out, series, |out, s| {
-            out.extend_from_slice(b"{\"metric\":");
-            json::write_labels(out, &s.labels);
-            out.extend_from_slice(b",\"values\":");
-            json::write_list(out, &s.samples, |out, &(ts, v)| json::write_point(out, ts, v));
-            out.push(b'}');
-        }),
-    }
-    if with_stats {
-        out.extend_from_slice(b",\"stats\":");
-        json::write(out, &stats(result));
-    }
-    out.push(b'}');
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stats {
-    timings: Timings,
-    samples: Samples,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Timings {
-    eval_total_time: f64,
-    result_sort_time: f64,
-    query_preparation_time: f64,
-    inner_eval_time: f64,
-    exec_queue_time: f64,
-    exec_total_time: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Samples {
-    total_queryable_samples: u64,
-    samples_read: u64,
-    peak_samples: u64,
-}
-
-fn stats(result: &QueryResult) -> Stats {
-    let s = &result.stats;
-    let seconds = |d: Duration| d.as_secs_f64();
-    Stats {
-        timings: Timings {
-            eval_total_time: seconds(s.prepare + s.eval + s.sort),
-            result_sort_time: seconds(s.sort),
-            query_preparation_time: seconds(s.prepare),
-            inner_eval_time: seconds(s.eval),
-            exec_queue_time: seconds(s.queue),
-            exec_total_time: seconds(s.queue + s.prepare + s.eval + s.sort),
-        },
-        samples: Samples {
-            total_queryable_samples: s.samples_read,
-            samples_read: s.samples_read,
-            peak_samples: s.peak_samples,
-        },
-    }
 }

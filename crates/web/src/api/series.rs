@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Serialize;
 use storage::{MetaRequest, TimeRange};
 
 use super::envelope::{ApiError, ApiResult, Reply};
 use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, bad_data};
-use super::{Api, blocking};
-use crate::json::Labels;
+use super::Api;
+use crate::json;
+use crate::stream::List;
 
 pub(super) async fn series(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
     let limit = params.limit()?;
@@ -17,19 +17,15 @@ pub(super) async fn series(State(api): State<Arc<Api>>, params: Params) -> ApiRe
     if request.matcher_sets.is_empty() {
         return Err(bad_data("no match[] parameter provided"));
     }
-    let context = api.context(api.engine.options().timeout);
-    let store = Arc::clone(&api.store);
-    let found = blocking(move || store.series(&request, &context)).await??;
-    Ok(limited(found.iter().map(Labels).collect(), limit))
+    let found = api.metadata(move |store, ctx| store.series(&request, ctx)).await?;
+    Ok(limited(found, limit, |out, labels| json::write_labels(out, &labels)))
 }
 
 pub(super) async fn labels(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
     let limit = params.limit()?;
     let request = request(&params)?;
-    let context = api.context(api.engine.options().timeout);
-    let store = Arc::clone(&api.store);
-    let names = blocking(move || store.label_names(&request, &context)).await??;
-    Ok(limited(names, limit))
+    let names = api.metadata(move |store, ctx| store.label_names(&request, ctx)).await?;
+    Ok(limited(names, limit, |out, name| json::write(out, &name)))
 }
 
 pub(super) async fn label_values(
@@ -40,10 +36,8 @@ pub(super) async fn label_values(
     let name = unescape(&name).ok_or_else(|| bad_data(format!("invalid label name: {name:?}")))?;
     let limit = params.limit()?;
     let request = request(&params)?;
-    let context = api.context(api.engine.options().timeout);
-    let store = Arc::clone(&api.store);
-    let values = blocking(move || store.label_values(&name, &request, &context)).await??;
-    Ok(limited(values, limit))
+    let values = api.metadata(move |store, ctx| store.label_values(&name, &request, ctx)).await?;
+    Ok(limited(values, limit, |out, value| json::write(out, &value)))
 }
 
 fn request(params: &Params) -> Result<MetaRequest, ApiError> {
@@ -52,12 +46,18 @@ fn request(params: &Params) -> Result<MetaRequest, ApiError> {
     Ok(MetaRequest { matcher_sets: params.matcher_sets()?, range: TimeRange { mint, maxt } })
 }
 
-fn limited<T: Serialize>(mut all: Vec<T>, limit: usize) -> Reply {
+/// At most `limit` of them, written one by one, and a warning where some are left out.
+fn limited<T: Send + 'static>(
+    mut all: Vec<T>,
+    limit: usize,
+    write: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+) -> Reply {
     let truncated = limit > 0 && all.len() > limit;
     if truncated {
         all.truncate(limit);
     }
-    Reply::data(&all).with_warnings(truncated.then(|| "results truncated due to limit".to_owned()))
+    Reply::streamed(List::new(all.into_iter(), write))
+        .with_warnings(truncated.then(|| "results truncated due to limit".to_owned()))
 }
 
 /// The "values" escaping of UTF-8 names in a path: `U__` and then `__` for `_`, `_HEX_` for any other character.

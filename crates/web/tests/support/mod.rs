@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use remote::write::{Limits, Receiver};
 use serde_json::Value;
 use storage::{
-    BlockInfo, Error, ErrorKind, ExemplarReader, PointAppender, PointsReport, Refusals, SampleAppender as _,
+    BlockInfo, Error, ErrorKind, ExemplarReader, LeafExecutor, PointAppender, PointsReport, Refusals, SampleAppender as _,
     SeriesPoints, SeriesSample, StoreAdmin, TimeRange,
 };
 use telemetry::Registry;
@@ -115,12 +115,15 @@ impl PointAppender for Points {
 }
 
 /// What a test wants switched on.
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone)]
 pub(crate) struct Options {
     pub(crate) lifecycle: bool,
     pub(crate) admin: bool,
     pub(crate) broken_store: bool,
     pub(crate) remote_write: Option<Limits>,
+    pub(crate) engine: Option<promql::EngineOptions>,
+    /// In place of the real one, for reading.
+    pub(crate) store: Option<Arc<dyn LeafExecutor>>,
 }
 
 /// The time of the newest sample; the API's clock stands here.
@@ -148,20 +151,22 @@ pub(crate) fn server(on: Options) -> Server {
         }
     }
     assert_eq!(store.append(&batch).unwrap().accepted, 20);
-    let engine = Arc::new(promql::Engine::new(promql::EngineOptions::default()));
+    let engine = Arc::new(promql::Engine::new(on.engine.clone().unwrap_or_default()));
     let notifier = Arc::new(notifier::Manager::new(notifier::ManagerOptions::default()));
     let rules = rules::Manager::new(
         Arc::clone(&engine),
         store.clone(),
-        store.clone(),
+        (store.clone(), store.clone()),
         notifier.clone(),
         rules::ManagerOptions::default(),
     );
     let registry = Registry::new();
     let admin = Arc::new(Admin { broken: on.broken_store, ..Admin::default() });
     let api = Arc::new(Api {
+        turns: web::api::Turns::new(engine.options().max_concurrency),
+        features: web::api::Features::new(engine.options()),
         engine,
-        store: store.clone(),
+        store: on.store.clone().unwrap_or_else(|| store.clone()),
         store_status: store.clone(),
         store_admin: admin.clone(),
         enable_admin: on.admin,

@@ -1,0 +1,305 @@
+//! Why two servers answer a query differently: the smallest part that differs, and whether that is meant.
+//!
+//! The peer is Prometheus 2.42, ours follows the current release. What changed between the two on purpose is listed in
+//! [`Reason`]; each is recognised by what the smallest differing part is and how it differs, not by the query as a whole.
+
+use std::collections::BTreeMap;
+
+use super::answer::{Answer, Points, Sameness, TOLERANCE, ask, compare, points};
+use super::query::{Expr, Times};
+
+/// Differences that are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// `topk` and `bottomk` may choose freely among equal values.
+    Tie,
+    /// An operand differs in its last bits, and the operation makes that visible: a difference, a comparison, a step.
+    Rounding,
+    /// Sums and means are compensated since 2.54 and 2.55; the difference is small beside what was summed.
+    Compensated,
+    /// The same with sums that overflow or hold infinities, of which the compensation yields infinities now, NaN then.
+    Overflow,
+    /// `topk` and `bottomk` of less than one are empty since 3.5, however much less.
+    NegativeCount,
+    /// `stddev` and `stdvar` of values that are not finite: NaN since 3.0, formerly it depended on the order.
+    NotFinite,
+    /// `rate` and `increase` extrapolate by half an interval at most since 2.51, also before a counter's zero.
+    Extrapolation,
+    /// Negation, `label_replace` and `label_join` may give two series the same labels since 3.9, at different times.
+    Merged,
+    /// `atan2` drops the metric's name by now, as the other arithmetic does.
+    NameOfAtan2,
+    /// Comparisons that filter refuse many-to-one matches since 3.9, also of pairs that the comparison drops.
+    FilteredMatch,
+}
+
+/// The smallest part that differs.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Its text.
+    pub part: String,
+    /// When it was evaluated.
+    pub times: Times,
+    /// What differs.
+    pub difference: String,
+    /// Why it may.
+    pub reason: Option<Reason>,
+}
+
+/// Two servers, by `HOST:PORT`.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// What is tested.
+    pub ours: &'a str,
+    /// The original.
+    pub theirs: &'a str,
+}
+
+/// A part's answers.
+struct Asked {
+    sameness: Sameness,
+    ours: Option<Answer>,
+}
+
+/// More points than this in a part's series are not asked for; the API's own bound is a little higher.
+const MAX_STEPS: i64 = 10_000;
+
+impl Pair<'_> {
+    /// Asks both for the whole query.
+    ///
+    /// # Errors
+    /// Where one gives no answer.
+    pub fn compare(&self, expr: &Expr, times: Times) -> anyhow::Result<(Answer, Sameness)> {
+        let ordered = matches!(expr, Expr::Call("sort" | "sort_desc", _));
+        let ours = ask(self.ours, &expr.to_string(), times, ordered)?;
+        let theirs = ask(self.theirs, &expr.to_string(), times, ordered)?;
+        let sameness = compare(&ours, &theirs);
+        Ok((ours, sameness))
+    }
+
+    /// The smallest part of a query that differs; `None` where every part is alike by itself.
+    ///
+    /// # Errors
+    /// Where one gives no answer.
+    pub fn explain(&self, expr: &Expr, whole: Times) -> anyhow::Result<Option<Finding>> {
+        Ok(self.visit(expr, whole, whole)?.err())
+    }
+
+    fn visit(&self, expr: &Expr, times: Times, whole: Times) -> anyhow::Result<Result<Asked, Finding>> {
+        let mut parts = Vec::new();
+        for (part, times) in expr.parts(times, whole) {
+            match self.visit(part, times, whole)? {
+                Ok(asked) => parts.push(asked),
+                Err(finding) => return Ok(Err(finding)),
+            }
+        }
+        let near = parts.iter().any(|p| p.sameness == Sameness::Near);
+        let inherited = if near { Sameness::Near } else { Sameness::Equal };
+        let steps = if times.step_ms == 0 { 0 } else { (times.end_ms - times.start_ms) / times.step_ms };
+        let askable = match expr {
+            Expr::Text(_) => false,
+            _ if expr.is_range() => times.step_ms == 0,
+            _ => times.end_ms >= times.start_ms && steps <= MAX_STEPS,
+        };
+        if !askable {
+            return Ok(Ok(Asked { sameness: inherited, ours: None }));
+        }
+        let text = expr.text(whole);
+        let ours = ask(self.ours, &text, times, false)?;
+        let theirs = ask(self.theirs, &text, times, false)?;
+        let sameness = compare(&ours, &theirs);
+        let Sameness::Different(difference) = sameness else {
+            let sameness = if near { Sameness::Near } else { sameness };
+            return Ok(Ok(Asked { sameness, ours: Some(ours) }));
+        };
+        let reason = self.reason(expr, times, whole, &parts, (&ours, &theirs))?;
+        Ok(Err(Finding { part: text, times, difference, reason }))
+    }
+
+    fn reason(
+        &self,
+        expr: &Expr,
+        times: Times,
+        whole: Times,
+        parts: &[Asked],
+        (ours, theirs): (&Answer, &Answer),
+    ) -> anyhow::Result<Option<Reason>> {
+        let (series, their_series) = match (ours, theirs) {
+            (Answer::Points(_, series), Answer::Points(_, their_series)) => (series, their_series),
+            (Answer::Points(..), Answer::Error(422, _, text)) if text.contains("same labelset") => {
+                let merges =
+                    matches!(expr, Expr::Negate(_) | Expr::Call("label_replace" | "label_join", _));
+                return Ok((merges && times.step_ms > 0).then_some(Reason::Merged));
+            }
+            (Answer::Error(422, _, text), Answer::Points(..)) if text.contains("multiple matches for labels") => {
+                let filters = matches!(expr, Expr::Binary { op, .. } if ["==", "!=", "<", "<=", ">", ">="].contains(&op.as_str()));
+                return Ok(filters.then_some(Reason::FilteredMatch));
+            }
+            (Answer::Points(_, series), Answer::Error(422, _, text)) if text.contains("overflows int64") => {
+                return Ok(series.is_empty().then_some(Reason::NegativeCount));
+            }
+            _ => return Ok(None),
+        };
+        if parts.iter().any(|p| p.sameness == Sameness::Near) {
+            return Ok(Some(Reason::Rounding));
+        }
+        if let Expr::Binary { op, .. } = expr
+            && op == "atan2"
+        {
+            let unnamed: Points =
+                their_series.iter().map(|(labels, points)| (without_name(labels), points.clone())).collect();
+            let alike = !matches!(points(series, &unnamed), Sameness::Different(_));
+            return Ok(alike.then_some(Reason::NameOfAtan2));
+        }
+        let values = || parts.last().and_then(|p| p.ours.as_ref()).into_iter().flat_map(Answer::values);
+        match expr {
+            Expr::Aggregate { op: "topk" | "bottomk", .. } => {
+                Ok((by_time(series) == by_time(their_series)).then_some(Reason::Tie))
+            }
+            Expr::Aggregate { op: "stddev" | "stdvar", .. } if values().any(|v| !v.is_finite()) => {
+                Ok(Some(Reason::NotFinite))
+            }
+            Expr::Aggregate { op: op @ ("sum" | "avg" | "stddev" | "stdvar"), .. } => {
+                Ok(within(op, series, their_series, largest(values())))
+            }
+            Expr::Call(name @ ("rate" | "increase"), args) => {
+                let checked = self.extrapolated(name, &args[0], whole, series, their_series)?;
+                Ok(checked.then_some(Reason::Extrapolation))
+            }
+            Expr::Call(name, args) if args.iter().any(Expr::is_range) => {
+                let Some(range) = args.iter().find(|a| a.is_range()) else { return Ok(None) };
+                let mut scale: f64 = 0.0;
+                for f in ["max_over_time", "min_over_time"] {
+                    let answer = ask(self.ours, &format!("{f}({})", range.text(whole)), times, false)?;
+                    scale = scale.max(largest(answer.values()));
+                }
+                Ok(within(name, series, their_series, scale))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether each value that differs is what the old and the new extrapolation make of the same samples.
+    fn extrapolated(
+        &self,
+        name: &str,
+        range: &Expr,
+        whole: Times,
+        series: &Points,
+        their_series: &Points,
+    ) -> anyhow::Result<bool> {
+        let Expr::Range(_, range_ms, modifiers) = range else { return Ok(false) };
+        if !series.keys().eq(their_series.keys()) {
+            return Ok(false);
+        }
+        for ((labels, ours), theirs) in series.iter().zip(their_series.values()) {
+            for ((ts, new), (_, old)) in ours.iter().zip(theirs) {
+                if (new - old).abs() <= TOLERANCE * new.abs().max(old.abs()) || (new.is_nan() && old.is_nan()) {
+                    continue;
+                }
+                let at = (ts.parse::<f64>()? * 1000.0).round() as i64;
+                let raw = ask(self.ours, &range.text(whole), Times::instant(at), false)?;
+                let Answer::Points(_, raw) = raw else { return Ok(false) };
+                let end = modifiers.time(at, whole) - modifiers.offset_ms;
+                // Labels of a rate are those of its samples without the name.
+                let found = raw.iter().any(|(raw_labels, samples)| {
+                    without_name(raw_labels) == *labels
+                        && near(extrapolate(name, samples, (end - range_ms, end), true), *new)
+                        && near(extrapolate(name, samples, (end - range_ms, end), false), *old)
+                });
+                if !found {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+}
+
+fn without_name(labels: &str) -> String {
+    let Ok(serde_json::Value::Object(mut labels)) = serde_json::from_str(labels) else { return String::new() };
+    labels.remove("__name__");
+    serde_json::Value::Object(labels).to_string()
+}
+
+/// The increase of a counter as 2.42 or as later releases extrapolate it, over a window in milliseconds.
+fn extrapolate(name: &str, samples: &[(String, f64)], (start, end): (i64, i64), limited: bool) -> f64 {
+    let time = |i: usize| samples[i].0.parse::<f64>().unwrap_or(f64::NAN);
+    let last = samples.len().saturating_sub(1);
+    if last == 0 {
+        return f64::NAN;
+    }
+    let drops: f64 = samples.windows(2).filter(|w| w[1].1 < w[0].1).map(|w| w[0].1).sum();
+    let growth = samples[last].1 - samples[0].1 + drops;
+    let sampled = time(last) - time(0);
+    let mean = sampled / last as f64;
+    let threshold = mean * 1.1;
+    let mut to_start = time(0) - start as f64 / 1000.0;
+    let to_end = end as f64 / 1000.0 - time(last);
+    if limited && to_start >= threshold {
+        to_start = mean / 2.0;
+    }
+    if growth > 0.0 && samples[0].1 >= 0.0 {
+        to_start = to_start.min(sampled * (samples[0].1 / growth));
+    }
+    let limit = |duration: f64| if duration < threshold { duration } else { mean / 2.0 };
+    let interval = sampled + limit(to_start) + limit(to_end);
+    let increase = growth * interval / sampled;
+    if name == "rate" { increase / ((end - start) as f64 / 1000.0) } else { increase }
+}
+
+fn by_time(series: &Points) -> BTreeMap<&str, Vec<String>> {
+    let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (ts, value) in series.values().flatten() {
+        // Zeros of either sign are one value.
+        all.entry(ts).or_default().push((value + 0.0).to_string());
+    }
+    all.values_mut().for_each(|values| values.sort_unstable());
+    all
+}
+
+/// The largest magnitude; NaNs are none.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |a, b| a.max(b.abs()))
+}
+
+/// From here on a product of two such numbers may overflow.
+const HUGE: f64 = 1e150;
+
+/// Whether values differ only by what sums of numbers as large as `scale` may lose.
+fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reason> {
+    let bound = match name {
+        "sum" | "avg" | "stddev" | "sum_over_time" | "avg_over_time" | "stddev_over_time" | "deriv" => scale,
+        "stdvar" | "stdvar_over_time" => scale * scale,
+        // An hour ahead of windows that have at least seconds.
+        "predict_linear" => scale * 3600.0,
+        _ => return None,
+    };
+    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0));
+    if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
+        return None;
+    }
+    if scale >= HUGE {
+        return Some(Reason::Overflow);
+    }
+    let mut pairs = ours.values().flatten().zip(theirs.values().flatten());
+    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * bound;
+    pairs.all(|((_, a), (_, b))| close(*a, *b)).then_some(Reason::Compensated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extrapolation_of_a_young_counter() {
+        let samples: Vec<_> = (0..5).map(|i| (format!("{}", 100 + i * 10), f64::from(i + 1))).collect();
+        // Half an interval before the first sample, or one whole up to its zero.
+        assert_eq!(extrapolate("increase", &samples, (0, 140_000), true), 4.5);
+        assert_eq!(extrapolate("increase", &samples, (0, 140_000), false), 5.0);
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) struct Column<'a> {
     pub(crate) values: &'a [f64],
     /// By index in `ts`, ascending.
     pub(crate) histograms: &'a [(usize, Arc<Histogram>)],
+    /// Start timestamps, 0 where unknown: one per sample, or none at all.
+    pub(crate) starts: &'a [i64],
 }
 
 /// Takes a series' samples.
@@ -67,7 +69,18 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn column(&self) -> Column<'_> {
-        Column { ts: &self.ts, values: &self.values, histograms: &self.histograms }
+        // A subquery's samples are computed, so what they count has no start.
+        Column { ts: &self.ts, values: &self.values, histograms: &self.histograms, starts: &[] }
+    }
+
+    /// Takes what is known of resets off the histograms, but for gauges: it is about neighbours in the store, not about those
+    /// that a subquery has.
+    pub(crate) fn forget_resets(&mut self) {
+        for (_, h) in &mut self.histograms {
+            if matches!(h.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
+                Arc::make_mut(h).reset_hint = ResetHint::Unknown;
+            }
+        }
     }
 
     /// Takes in a row of a subquery's inside.
@@ -97,7 +110,7 @@ pub(crate) fn each_series(
     detail: Detail,
     take: &mut TakeSeries<'_>,
 ) -> Result<(), QueryError> {
-    let RawBlock { offsets, ts, values, histograms } = raw;
+    let RawBlock { offsets, ts, values, histograms, starts } = raw;
     let mut own = Vec::new();
     let mut left = &histograms[..];
     for (labels, o) in labels.iter().zip(offsets.windows(2)) {
@@ -108,7 +121,9 @@ pub(crate) fn each_series(
             reduce_to_statistics(&mut own);
         }
         left = &left[here..];
-        take(labels, Column { ts: &ts[o[0]..o[1]], values: &values[o[0]..o[1]], histograms: &own })?;
+        let (ts, values) = (&ts[o[0]..o[1]], &values[o[0]..o[1]]);
+        let starts = starts.get(o[0]..o[1]).unwrap_or_default();
+        take(labels, Column { ts, values, histograms: &own, starts })?;
     }
     Ok(())
 }

@@ -292,7 +292,7 @@ impl<'a> Joined<'a> {
         let base = &self.base.labels[row];
         let mut added: BTreeMap<&str, &str> = BTreeMap::new();
         for &info in infos {
-            for (name, value) in self.found.labels[info as usize].iter() {
+            for (name, value) in &self.found.labels[info as usize] {
                 let unwanted = !self.wanted.is_empty() && !self.wanted.contains(name);
                 if name == METRIC_NAME || unwanted || base.get(name).is_some() {
                     continue;

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
 use super::range_call::{AfterWindow, range_fn};
+use super::starts::starts_matter;
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
@@ -23,6 +24,8 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
+    /// No label at all is looked at: rows may come to be equal.
+    Unused,
 }
 
 /// What a leaf with a function is asked for.
@@ -164,6 +167,9 @@ impl Evaluator<'_> {
         }
         let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
         let f = range_fn(window.name, &first)?;
+        if self.use_start_timestamps && starts_matter(f) && matches!(source, Source::Selector { .. }) {
+            return self.window_with_starts(f, window, grid, &mut sink);
+        }
         match source {
             Source::Selector { matchers, detail, .. } => {
                 let asked = Asked { f, range_ms: *range_ms, detail: *detail, span };
@@ -269,6 +275,7 @@ impl Evaluator<'_> {
                 let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
                     samples.read_row(&inner, row, &inner_grid);
+                    samples.forget_resets();
                     take(labels, samples.column())?;
                 }
                 Ok(())
@@ -318,7 +325,7 @@ impl Evaluator<'_> {
             return self.extended_root(&range, grid);
         }
         let mut all = Vec::new();
-        if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
+        if let Source::Subquery { node, step_ms } = &range.source {
             let outer = shift(grid, range.at_ms, range.offset_ms);
             if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
                 self.finish(&mut inner)?;
@@ -345,7 +352,7 @@ impl Evaluator<'_> {
     fn absent_over_time(&self, range: &RangeNode, grid: &Grid) -> Result<Block, QueryError> {
         let present = Window { name: "present_over_time", range: range.clone(), params: Vec::new() };
         let mut any = vec![0_u64; grid.steps.div_ceil(64)];
-        self.window(&present, grid, Names::Irrelevant, &mut |block| {
+        self.window(&present, grid, Names::Unused, &mut |block| {
             union(&block, &mut any);
             Ok(())
         })?;

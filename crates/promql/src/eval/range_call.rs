@@ -28,6 +28,7 @@ impl Evaluator<'_> {
         let mut windows = Windows::default();
         for row in 0..inner.rows() {
             samples.read_row(inner, row, inner_grid);
+            samples.forget_resets();
             if !samples.histograms.is_empty() {
                 let labels = &inner.labels[row];
                 if let Some(mut block) = self.mixed(asked, labels, samples.column(), outer)? {
@@ -78,6 +79,9 @@ impl<'a> AfterWindow<'a> {
     }
 
     pub(super) fn apply(&mut self, mut block: Block) -> Result<Block, QueryError> {
+        if self.names == Names::Unused {
+            return Ok(block);
+        }
         if matches!(self.window.name, "rate" | "increase") {
             self.hint_non_counters(&block);
         }

@@ -41,7 +41,7 @@ impl Maker {
             return paren(self.expr(want, depth - 1));
         }
         match want {
-            ValueType::String => Expr::String { value: self.pick(VALUES).to_owned(), span: SPAN },
+            ValueType::String => Expr::String { value: self.pick(VALUES).to_owned(), bytes: None, span: SPAN },
             ValueType::Matrix => self.matrix(depth),
             ValueType::Scalar => self.scalar(depth),
             ValueType::Vector => self.vector(depth),
@@ -290,6 +290,12 @@ fn paren(expr: Expr) -> Expr {
 fn tight(expr: Expr) -> Expr {
     match expr {
         Expr::Binary { .. } | Expr::Unary { .. } => paren(expr),
+        // An operator behind an offset in parentheses is the offset's.
+        Expr::Vector(VectorSelector { offset: DurationValue::Expr(_), .. })
+        | Expr::Subquery(SubqueryExpr { offset: DurationValue::Expr(_), .. }) => paren(expr),
+        Expr::Matrix(MatrixSelector {
+            selector: VectorSelector { offset: DurationValue::Expr(_), .. }, ..
+        }) => paren(expr),
         Expr::Number { value, .. } if value.is_sign_negative() || value.is_infinite() => paren(expr),
         expr => expr,
     }

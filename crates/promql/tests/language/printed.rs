@@ -132,7 +132,7 @@ const PRINTED: &[(&str, &str)] = &[
     (r#"sum by("üüü") (foo)"#, r#"sum by ("üüü") (foo)"#),
     (r#"sum without("äää") (foo)"#, r#"sum without ("äää") (foo)"#),
     (r#"count by("ööö", job) (foo)"#, r#"count by ("ööö", job) (foo)"#),
-    (r"'\xff'", r#""\ufffd""#),
+    (r"'a\xff\n'", r#""a\xff\n""#),
     (r#"foo / on("äää", b) group_left("ööö") bar"#, r#"foo / on ("äää", b) group_left ("ööö") bar"#),
 ];
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernels::{GridBlock, RangeFn, Windows, eval_column};
@@ -18,11 +19,14 @@ pub struct StoredSeries {
     pub ts: Vec<i64>,
     pub values: Vec<f64>,
     pub histograms: Vec<(i64, Arc<Histogram>)>,
+    /// Start timestamps of those samples that have one, by the sample's time.
+    pub starts: BTreeMap<i64, i64>,
 }
 
 impl StoredSeries {
     pub fn new(labels: LabelSet) -> Self {
-        Self { labels, ts: Vec::new(), values: Vec::new(), histograms: Vec::new() }
+        let (ts, values, histograms) = (Vec::new(), Vec::new(), Vec::new());
+        Self { labels, ts, values, histograms, starts: BTreeMap::new() }
     }
 
     /// Hints as upstream's store gives them back: none for the first histogram of a chunk, "no reset" for the others. Chunks
@@ -57,6 +61,7 @@ impl StoredSeries {
         all.sort_by_key(|(t, ..)| *t);
         for (t, v, h) in all {
             raw.histograms.extend(h.map(|h| (raw.ts.len(), Arc::clone(h))));
+            raw.starts.push(self.starts.get(&t).copied().unwrap_or_default());
             raw.ts.push(t);
             raw.values.push(v);
         }
@@ -133,6 +138,11 @@ impl Memory {
         series.hints_as_stored();
     }
 
+    /// Gives samples their start timestamps, by the sample's time.
+    pub fn add_starts(&mut self, labels: &LabelSet, starts: impl IntoIterator<Item = (i64, i64)>) {
+        self.series_mut(labels).starts.extend(starts);
+    }
+
     fn selected(&self, matchers: &[model::Matcher]) -> Vec<&StoredSeries> {
         self.series.iter().filter(|s| matchers.iter().all(|m| m.matches_labels(&s.labels))).collect()
     }
@@ -201,6 +211,9 @@ impl LeafExecutor for Memory {
                             raw.offsets.push(raw.ts.len());
                             labels.push(s.labels.clone());
                         }
+                    }
+                    if raw.starts.iter().all(|s| *s == 0) {
+                        raw.starts.clear();
                     }
                     ctx.count_read(raw.ts.len());
                     LeafData::Raw(raw)

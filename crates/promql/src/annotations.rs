@@ -128,8 +128,7 @@ impl Notes {
     }
 
     pub(crate) fn fraction_of_nan(&mut self, metric: &str, span: Span) {
-        let text =
-            "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+        let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
         self.add(false, text.to_owned() + &for_metric(metric), span);
     }
 

@@ -42,7 +42,10 @@ fn upstream_scripts() {
                     (None, None) => counts[0] += 1,
                     (Some(_), Some(_)) => counts[1] += 1,
                     (None, Some((.., why))) => {
-                        wrong.push(format!("{name}:{} ({removal:?}): passes, but is excepted: {why}", case.line));
+                        wrong.push(format!(
+                            "{name}:{} ({removal:?}): passes, but is excepted: {why}",
+                            case.line
+                        ));
                     }
                     (Some(e), None) => {
                         let e: String = e.chars().take(700).collect();

@@ -152,7 +152,11 @@ impl Evaluator<'_> {
     }
 
     /// When the sample was taken that counts at each step, in seconds, by series.
-    fn sample_times(&self, selector: &Selector, grid: &Grid) -> Result<HashMap<LabelSet, Vec<f64>>, QueryError> {
+    fn sample_times(
+        &self,
+        selector: &Selector,
+        grid: &Grid,
+    ) -> Result<HashMap<LabelSet, Vec<f64>>, QueryError> {
         let mut times = HashMap::new();
         self.select(selector, RangeFn::LastTimestamp, grid, &mut |part| {
             for (row, labels) in part.labels.iter().enumerate() {

@@ -209,7 +209,9 @@ impl Evaluator<'_> {
             .collect::<Result<_, _>>()?;
         self.raw(&window.range, grid, &mut |labels, column| {
             if !column.histograms.is_empty() {
-                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else { return Ok(()) };
+                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else {
+                    return Ok(());
+                };
                 return sink(block);
             }
             let Column { ts, values, .. } = column;
@@ -308,11 +310,7 @@ impl Evaluator<'_> {
     }
 
     /// A range vector at the root of an instant query.
-    pub(crate) fn range_root(
-        &self,
-        range: &RangeNode,
-        grid: &Grid,
-    ) -> Result<Vec<Series>, QueryError> {
+    pub(crate) fn range_root(&self, range: &RangeNode, grid: &Grid) -> Result<Vec<Series>, QueryError> {
         if let Some(range) = extended(range) {
             return self.extended_root(&range, grid);
         }
@@ -399,14 +397,16 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
 /// A range selector with a modifier, if it has one.
 fn extended(range: &RangeNode) -> Option<Extended<'_>> {
     match &range.source {
-        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => Some(Extended {
-            matchers,
-            detail: *detail,
-            span: range.span,
-            modifier: *modifier,
-            range_ms: range.range_ms,
-            at: (range.at_ms, range.offset_ms),
-        }),
+        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => {
+            Some(Extended {
+                matchers,
+                detail: *detail,
+                span: range.span,
+                modifier: *modifier,
+                range_ms: range.range_ms,
+                at: (range.at_ms, range.offset_ms),
+            })
+        }
         _ => None,
     }
 }

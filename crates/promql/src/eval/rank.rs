@@ -57,9 +57,8 @@ impl Evaluator<'_> {
         for rows in &groups {
             self.ctx.check()?;
             for (step, &param) in params.iter().enumerate() {
-                let is_here = |&r: &usize| {
-                    bit(input.cells.row(r).1, step) || input.histogram(r, step).is_some()
-                };
+                let is_here =
+                    |&r: &usize| bit(input.cells.row(r).1, step) || input.histogram(r, step).is_some();
                 let here: Vec<usize> = rows.iter().copied().filter(is_here).collect();
                 let kept = match node.op {
                     AggregateOp::LimitRatio => {

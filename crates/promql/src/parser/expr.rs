@@ -44,7 +44,8 @@ pub(super) struct Parser<'a> {
 }
 
 /// What an expression may begin with.
-const OPERAND: &str = "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
+const OPERAND: &str =
+    "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
 
 /// Stands for a function that does not exist while parsing goes on to find more errors.
 static UNKNOWN_FUNCTION: Function =

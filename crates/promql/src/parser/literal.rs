@@ -91,7 +91,8 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 /// Bytes escaped as `\xff` that form no UTF-8 become the replacement character, as they do in the JSON of an answer: our
 /// texts are UTF-8, and no label could hold such bytes. Where that matters, [`unquote_text`] tells.
 pub(super) fn unquote(text: &str) -> String {
-    String::from_utf8(unquote_bytes(text)).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    String::from_utf8(unquote_bytes(text))
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// As [`unquote`]; `None` where the bytes form no UTF-8.

@@ -91,7 +91,11 @@ pub fn parse(query: &str, options: &ParserOptions) -> Result<Expr, ParseErrors> 
     if errors.is_empty() {
         return Ok(expr);
     }
-    let errors = errors.into_iter().take(MAX_ERRORS).map(|(span, message)| ParseError::new(query, span, message)).collect();
+    let errors = errors
+        .into_iter()
+        .take(MAX_ERRORS)
+        .map(|(span, message)| ParseError::new(query, span, message))
+        .collect();
     Err(ParseErrors { errors })
 }
 

@@ -129,7 +129,8 @@ impl Runner {
     fn instant(&mut self, eval: &Eval, query: &str, t: i64) -> Result<(), String> {
         let value = self.check(eval, query, When::At(t))?;
         let depends_on_range = ["start()", "end()", "range()", "step()"].iter().any(|w| query.contains(w));
-        let skipped = eval.ordered || eval.string.is_some() || eval.range_vector.is_some() || depends_on_range;
+        let skipped =
+            eval.ordered || eval.string.is_some() || eval.range_vector.is_some() || depends_on_range;
         match value {
             Some(value) if !skipped => {
                 self.in_range(eval, query, t, &value).map_err(|e| format!("as a range query: {e}"))

@@ -111,7 +111,8 @@ impl SeriesReader {
             && match (&places.groups[..], places.loose) {
                 ([], None) => true,
                 ([], Some(_)) => {
-                    self.loose_samples.histograms.is_empty() && self.loose_samples.ts.first().is_none_or(after)
+                    self.loose_samples.histograms.is_empty()
+                        && self.loose_samples.ts.first().is_none_or(after)
                 }
                 ([(view, _)], None) => view.ts.first().is_none_or(after),
                 _ => false,

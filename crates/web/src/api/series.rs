@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use storage::{MetaRequest, TimeRange};
 
+use super::Api;
 use super::envelope::{ApiError, ApiResult, Reply};
 use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, bad_data};
-use super::Api;
 use crate::json;
 use crate::stream::List;
 

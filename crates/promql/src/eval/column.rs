@@ -69,6 +69,11 @@ impl Samples {
         Column { ts: &self.ts, values: &self.values, histograms: &self.histograms }
     }
 
+    /// Forgets which histograms follow a reset or none: between the steps of a subquery there may have been others.
+    pub(crate) fn forget_resets(&mut self) {
+        self.histograms.iter_mut().for_each(|(_, h)| forget_reset(h));
+    }
+
     /// Takes in a row of a subquery's inside.
     pub(crate) fn read_row(&mut self, block: &Block, row: usize, grid: &Grid) {
         self.ts.clear();
@@ -110,6 +115,12 @@ pub(crate) fn each_series(
         take(labels, Column { ts: &ts[o[0]..o[1]], values: &values[o[0]..o[1]], histograms: &own })?;
     }
     Ok(())
+}
+
+pub(super) fn forget_reset(h: &mut Arc<Histogram>) {
+    if matches!(h.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
+        Arc::make_mut(h).reset_hint = ResetHint::Unknown;
+    }
 }
 
 fn float(h: &Arc<Histogram>) -> Arc<Histogram> {

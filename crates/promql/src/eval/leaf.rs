@@ -23,6 +23,8 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
+    /// No labels are looked at, so that even equal ones are none of the taker's business.
+    Unused,
 }
 
 /// What a leaf with a function is asked for.
@@ -343,7 +345,7 @@ impl Evaluator<'_> {
     fn absent_over_time(&self, range: &RangeNode, grid: &Grid) -> Result<Block, QueryError> {
         let present = Window { name: "present_over_time", range: range.clone(), params: Vec::new() };
         let mut any = vec![0_u64; grid.steps.div_ceil(64)];
-        self.window(&present, grid, Names::Irrelevant, &mut |block| {
+        self.window(&present, grid, Names::Unused, &mut |block| {
             union(&block, &mut any);
             Ok(())
         })?;

@@ -29,6 +29,7 @@ impl Evaluator<'_> {
         for row in 0..inner.rows() {
             samples.read_row(inner, row, inner_grid);
             if !samples.histograms.is_empty() {
+                samples.forget_resets();
                 let labels = &inner.labels[row];
                 if let Some(mut block) = self.mixed(asked, labels, samples.column(), outer)? {
                     block.drop_name[0] = inner.drop_name[row];
@@ -78,6 +79,9 @@ impl<'a> AfterWindow<'a> {
     }
 
     pub(super) fn apply(&mut self, mut block: Block) -> Result<Block, QueryError> {
+        if self.names == Names::Unused {
+            return Ok(block);
+        }
         if matches!(self.window.name, "rate" | "increase") {
             self.hint_non_counters(&block);
         }

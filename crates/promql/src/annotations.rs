@@ -11,6 +11,8 @@ use crate::value::Annotations;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     notes: Vec<Note>,
+    /// Overlapping start timestamps: the metric, where it was asked for, and how often they were met.
+    overlaps: Vec<(String, Span, usize)>,
 }
 
 #[derive(Debug)]
@@ -128,8 +130,7 @@ impl Notes {
     }
 
     pub(crate) fn fraction_of_nan(&mut self, metric: &str, span: Span) {
-        let text =
-            "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+        let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
         self.add(false, text.to_owned() + &for_metric(metric), span);
     }
 
@@ -149,8 +150,16 @@ impl Notes {
             WindowNote::MixedExponentialCustom => return self.mixed_exponential_custom(metric, span),
             WindowNote::MismatchedCustomBuckets(op) => return self.mismatched_custom_buckets(op, span),
             WindowNote::CounterResetCollision(op) => return self.reset_collision(op, span),
+            WindowNote::StartTimeOverlap => return self.start_time_overlap(metric, span),
         };
         self.add(warning, text.to_owned() + &quoted, span);
+    }
+
+    fn start_time_overlap(&mut self, metric: &str, span: Span) {
+        match self.overlaps.iter_mut().find(|o| o.0 == metric) {
+            Some((_, at, count)) => (*at, *count) = (span, *count + 1),
+            None => self.overlaps.push((metric.to_owned(), span, 1)),
+        }
     }
 
     pub(crate) fn forced_monotonicity(&mut self, metric: &str, fixed: Monotonicity, span: Span) {
@@ -167,6 +176,14 @@ impl Notes {
     /// The texts with prefixes and positions.
     pub(crate) fn finish(self, query: &str) -> Annotations {
         let mut out = Annotations::default();
+        for (metric, span, count) in self.overlaps {
+            let times = if count > 1 { format!(" ({count} occurrences)") } else { String::new() };
+            out.warnings.push(format!(
+                "PromQL warning: sample has start time that overlaps with previous sample timestamp for metric {}{times} ({})",
+                go_quote(&metric),
+                position(query, span)
+            ));
+        }
         for note in self.notes {
             let (kind, list) = if note.warning {
                 ("PromQL warning", &mut out.warnings)

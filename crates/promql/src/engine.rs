@@ -41,6 +41,8 @@ pub struct EngineOptions {
     pub delayed_name_removal: bool,
     /// Whether the label `__type__` decides what is a counter, rather than a name's ending.
     pub type_and_unit_labels: bool,
+    /// Whether counters are also reset where a sample's start timestamp says so.
+    pub use_start_timestamps: bool,
     /// Whether [`StatsLevel::PerStep`] gives figures by step; else it is as [`StatsLevel::Totals`].
     pub per_step_stats: bool,
 }
@@ -57,6 +59,7 @@ impl Default for EngineOptions {
             parser: ParserOptions::default(),
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            use_start_timestamps: false,
             per_step_stats: false,
         }
     }
@@ -125,7 +128,10 @@ impl Drop for Waiting<'_> {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("options", &self.options).field("gate", &self.gate).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("options", &self.options)
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -378,6 +384,7 @@ impl Engine {
             default_subquery_step_ms: self.default_subquery_step_ms.load(Ordering::Relaxed),
             delayed_name_removal: self.options.delayed_name_removal,
             type_and_unit_labels: self.options.type_and_unit_labels,
+            use_start_timestamps: self.options.use_start_timestamps,
             notes: RefCell::new(Notes::default()),
             tally: ctx.counts_windows().then(|| Tally::new(asked.times.steps())),
         };

@@ -7,7 +7,7 @@ use crate::error::{QueryError, QueryErrorKind};
 use crate::eval::first_selector;
 use crate::parser::{
     AggregateOp, At, BinaryOp, DurationValue, Expr, Function, RangeModifier, Span, SubqueryExpr,
-    VectorMatching, VectorSelector,
+    VectorMatching, VectorSelector, quote_bytes,
 };
 
 /// What constants of the query resolve to.
@@ -41,6 +41,8 @@ pub(crate) enum Node {
     Select(Selector),
     /// `timestamp(selector)`
     SelectTime(Selector),
+    /// `start_timestamp(selector)`
+    SelectStart(Selector),
     /// A range vector by itself; only at the root of an instant query.
     Range(Box<RangeNode>),
     /// A function of a range vector.
@@ -222,6 +224,10 @@ impl Planner {
                 let param = match param {
                     None => None,
                     Some(p) => {
+                        if let Expr::String { bytes: Some(label), .. } = p.unwrap_parens() {
+                            let label = quote_bytes(label);
+                            return Err(QueryError::execution(format!("invalid label name {label}")));
+                        }
                         let (node, fixed_param) = self.lower(p)?;
                         fixed &= fixed_param;
                         Some((node, p.unwrap_parens().span()))
@@ -254,11 +260,12 @@ impl Planner {
             "range" => return seconds(end_ms - start_ms),
             "step" => return seconds(if start_ms == end_ms { 0 } else { step_ms }),
             "info" => return self.info(args),
-            "timestamp" => {
+            "timestamp" | "start_timestamp" => {
                 if let Some(Expr::Vector(selector)) = args.first().map(Expr::unwrap_parens) {
                     let selector = inner.selector(selector)?;
                     let fixed = selector.at_ms.is_some();
-                    return Ok((Node::SelectTime(selector), fixed));
+                    let node = if func.name == "timestamp" { Node::SelectTime } else { Node::SelectStart };
+                    return Ok((node(selector), fixed));
                 }
             }
             _ => {}
@@ -331,7 +338,8 @@ impl Planner {
     fn range(&self, expr: &Expr) -> Result<RangeNode, QueryError> {
         match expr {
             Expr::Matrix(matrix) => {
-                let Selector { matchers, offset_ms, at_ms, modifier, detail, .. } = self.selector(&matrix.selector)?;
+                let Selector { matchers, offset_ms, at_ms, modifier, detail, .. } =
+                    self.selector(&matrix.selector)?;
                 let range_ms = self.duration(&matrix.range, false)?;
                 let source = Source::Selector { matchers, modifier, detail };
                 Ok(RangeNode { source, range_ms, offset_ms, at_ms, span: matrix.span })

@@ -5,11 +5,11 @@ mod language;
 
 use std::path::PathBuf;
 
+use language::round_trips;
 use promql::parser::{
     Expr, MAX_HEIGHT, MAX_NESTING, ParserOptions, SequenceValue, ast_json, parse, parse_metric_selector,
     parse_series_desc,
 };
-use language::round_trips;
 use proptest::prelude::*;
 
 fn all() -> ParserOptions {
@@ -41,7 +41,10 @@ fn selectors_and_series() {
     let text = |s| parse_metric_selector(s).map(|m| m.iter().map(ToString::to_string).collect::<Vec<_>>());
     assert_eq!(text("up{job='x'}").unwrap(), [r#"job="x""#, r#"__name__="up""#]);
     assert_eq!(text("{}").unwrap(), Vec::<String>::new());
-    assert_eq!(text("up[5m]").unwrap_err().to_string(), r#"1:3: parse error: unexpected "[", expected "{" or the end of the selector"#);
+    assert_eq!(
+        text("up[5m]").unwrap_err().to_string(),
+        r#"1:3: parse error: unexpected "[", expected "{" or the end of the selector"#
+    );
 
     let values = |line: &str| -> Result<String, String> {
         let desc = parse_series_desc(line).map_err(|e| e.to_string())?;

@@ -71,6 +71,8 @@ pub struct RawBlock {
     pub values: Vec<f64>,
     /// The histograms by their index in `ts`, ascending.
     pub histograms: Vec<(usize, Arc<Histogram>)>,
+    /// When what each sample counts began, 0 where that is not known; empty where it is known of none.
+    pub starts: Vec<TimestampMs>,
 }
 
 impl RawBlock {

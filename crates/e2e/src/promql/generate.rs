@@ -3,7 +3,8 @@
 //! Each vector is made together with the labels that tell its series apart, so that matching and grouping have partners;
 //! some are made without regard to that, for the errors. Left out, because releases since 2.42 differ on purpose:
 //! `holt_winters` (renamed), what is experimental or came later, label names that are no identifiers, `.` in a pattern over
-//! a value with a line break, numbers as durations. Ranges of nested subqueries are odd, since the start of a window is excluded by now.
+//! a value with a line break, numbers as durations. Left out for what 2.42 gets wrong: `@` in parameters of aggregations, and
+//! `count_values by` of labels that sort after its own, which get lost. Ranges of nested subqueries are odd, since the start of a window is excluded by now.
 
 use super::query::{At, Expr, Modifiers, Times};
 use crate::dataset::{FAMILIES, Family, Kind, LENGTH_MS, START_MS};
@@ -16,6 +17,8 @@ pub struct Generator {
     depth: usize,
     /// Subqueries around what is being made.
     pub(super) nested: usize,
+    /// In a parameter of an aggregation, where 2.42 gets `@` wrong.
+    pub(super) without_at: bool,
 }
 
 /// An instant vector and the labels that tell its series apart.
@@ -35,7 +38,7 @@ const OVER_TIME: &[&str] = &[
 const OF_COUNTERS: &[&str] = &["rate", "increase", "irate", "resets"];
 const DATES: &[&str] =
     &["year", "month", "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute"];
-const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "atan2"];
+const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "+", "-", "*", "/", "atan2"];
 const COMPARISON: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
 const NUMBERS: &[&str] = &[
     "0", "1", "-1", "2", "0.5", "10", "100", "1000", "-3.25", "1e6", "NaN", "Inf", "-Inf", "0x1F", "1e-9", "3",
@@ -58,7 +61,7 @@ impl Generator {
     /// Queries of at most `depth` levels.
     #[must_use]
     pub fn new(seed: u64, depth: usize) -> Self {
-        Self { random: Random::new(seed), depth, nested: 0 }
+        Self { random: Random::new(seed), depth, nested: 0, without_at: false }
     }
 
     /// A query, and when to evaluate it: instant or over up to 40 steps.
@@ -235,7 +238,7 @@ impl Generator {
     fn modifiers(&mut self) -> Modifiers {
         let offset_ms =
             if self.random.percent(12) { self.random.pick(&[30_000, 90_000, 600_000, -60_000, 37_000, -7000]) } else { 0 };
-        let at = self.random.percent(7).then(|| match self.random.below(4) {
+        let at = (self.random.percent(7) && !self.without_at).then(|| match self.random.below(4) {
             0 => At::Start,
             1 => At::End,
             _ => At::Time(START_MS + 137 + 1000 * self.random.below((LENGTH_MS / 1000) as usize) as i64),
@@ -286,6 +289,14 @@ impl Generator {
             _ => Expr::Call(self.random.pick(OF_COUNTERS), vec![expr]),
         };
         Vector { expr, labels }
+    }
+
+    /// A scalar for an aggregation's parameter.
+    pub(super) fn parameter(&mut self) -> Expr {
+        self.without_at = true;
+        let scalar = self.scalar(1);
+        self.without_at = false;
+        scalar
     }
 
     pub(super) fn quantile(&mut self) -> Expr {

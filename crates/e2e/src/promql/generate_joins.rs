@@ -19,16 +19,20 @@ impl Generator {
                 let k = if self.random.percent(90) {
                     Expr::Number(self.random.pick(&["1", "2", "3", "5", "0", "-1", "2.7", "100"]).to_owned())
                 } else {
-                    self.scalar(1)
+                    self.parameter()
                 };
                 (self.random.pick(&["topk", "bottomk"]), Some(k), labels)
             }
             2 => {
-                let q = if self.random.percent(90) { self.quantile() } else { self.scalar(1) };
+                let q = if self.random.percent(90) { self.quantile() } else { self.parameter() };
                 ("quantile", Some(q), left)
             }
             _ => {
-                let label = self.random.pick(&["value", "value", "value", "job", "x"]);
+                let label = if clause.starts_with("by") {
+                    "zz_value"
+                } else {
+                    self.random.pick(&["value", "value", "job", "x"])
+                };
                 let mut left = left;
                 left.push(label);
                 left.sort_unstable();
@@ -63,7 +67,7 @@ impl Generator {
     /// An operator, and whether it computes.
     fn operator(&mut self) -> String {
         match self.random.below(10) {
-            0..6 => self.random.pick(&["+", "-", "*", "/", "%", "^", "atan2"]).to_owned(),
+            0..6 => self.random.pick(&["+", "-", "*", "/", "%", "^", "+", "-", "*", "/", "atan2"]).to_owned(),
             6..8 => self.random.pick(&["==", "!=", "<", "<=", ">", ">="]).to_owned(),
             _ => format!("{} bool", self.random.pick(&["==", "!=", "<", "<=", ">", ">="])),
         }
@@ -197,7 +201,7 @@ impl Generator {
         } else {
             buckets
         };
-        let q = if self.random.percent(90) { self.quantile() } else { self.scalar(1) };
+        let q = if self.random.percent(90) { self.quantile() } else { self.parameter() };
         Vector { expr: Expr::Call("histogram_quantile", vec![q, buckets]), labels }
     }
 }

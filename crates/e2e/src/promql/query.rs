@@ -129,12 +129,15 @@ impl Expr {
         }
     }
 
-    /// Whether an operation that may choose among equal values is in it.
+    /// Whether it is a selector or subquery with `@`.
     #[must_use]
-    pub fn chooses(&self) -> bool {
-        let now = Times::instant(0);
-        matches!(self, Self::Aggregate { op: "topk" | "bottomk", .. })
-            || self.parts(now, now).iter().any(|(part, _)| part.chooses())
+    pub fn has_at(&self) -> bool {
+        match self {
+            Self::Select(_, modifiers) | Self::Range(_, _, modifiers) | Self::Subquery { modifiers, .. } => {
+                modifiers.at.is_some()
+            }
+            _ => false,
+        }
     }
 
     /// Whether it is a range vector.

@@ -20,6 +20,8 @@ pub(crate) struct Column<'a> {
     pub(crate) values: &'a [f64],
     /// By index in `ts`, ascending.
     pub(crate) histograms: &'a [(usize, Arc<Histogram>)],
+    /// Start timestamps, 0 where unknown: one per sample, or none at all.
+    pub(crate) starts: &'a [i64],
 }
 
 /// Takes a series' samples.
@@ -45,7 +47,8 @@ impl Column<'_> {
     /// The samples as they are returned to users.
     pub(crate) fn to_series(self, labels: LabelSet) -> Series {
         let mut histograms = self.histograms.iter().peekable();
-        let mut series = Series { labels, samples: Vec::with_capacity(self.ts.len()), histograms: Vec::new() };
+        let mut series =
+            Series { labels, samples: Vec::with_capacity(self.ts.len()), histograms: Vec::new() };
         for (i, (&t, &v)) in self.ts.iter().zip(self.values).enumerate() {
             match histograms.next_if(|(at, _)| *at == i) {
                 Some((_, h)) => series.histograms.push((t, Arc::clone(h))),
@@ -66,12 +69,18 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn column(&self) -> Column<'_> {
-        Column { ts: &self.ts, values: &self.values, histograms: &self.histograms }
+        // A subquery's samples are computed, so what they count has no start.
+        Column { ts: &self.ts, values: &self.values, histograms: &self.histograms, starts: &[] }
     }
 
-    /// Forgets which histograms follow a reset or none: between the steps of a subquery there may have been others.
+    /// Takes what is known of resets off the histograms, but for gauges: it is about neighbours in the store, not about those
+    /// that a subquery has.
     pub(crate) fn forget_resets(&mut self) {
-        self.histograms.iter_mut().for_each(|(_, h)| forget_reset(h));
+        for (_, h) in &mut self.histograms {
+            if matches!(h.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
+                Arc::make_mut(h).reset_hint = ResetHint::Unknown;
+            }
+        }
     }
 
     /// Takes in a row of a subquery's inside.
@@ -101,7 +110,7 @@ pub(crate) fn each_series(
     detail: Detail,
     take: &mut TakeSeries<'_>,
 ) -> Result<(), QueryError> {
-    let RawBlock { offsets, ts, values, histograms } = raw;
+    let RawBlock { offsets, ts, values, histograms, starts } = raw;
     let mut own = Vec::new();
     let mut left = &histograms[..];
     for (labels, o) in labels.iter().zip(offsets.windows(2)) {
@@ -112,15 +121,11 @@ pub(crate) fn each_series(
             reduce_to_statistics(&mut own);
         }
         left = &left[here..];
-        take(labels, Column { ts: &ts[o[0]..o[1]], values: &values[o[0]..o[1]], histograms: &own })?;
+        let (ts, values) = (&ts[o[0]..o[1]], &values[o[0]..o[1]]);
+        let starts = starts.get(o[0]..o[1]).unwrap_or_default();
+        take(labels, Column { ts, values, histograms: &own, starts })?;
     }
     Ok(())
-}
-
-pub(super) fn forget_reset(h: &mut Arc<Histogram>) {
-    if matches!(h.reset_hint, ResetHint::Reset | ResetHint::NoReset) {
-        Arc::make_mut(h).reset_hint = ResetHint::Unknown;
-    }
 }
 
 fn float(h: &Arc<Histogram>) -> Arc<Histogram> {

@@ -152,7 +152,11 @@ impl Evaluator<'_> {
     }
 
     /// When the sample was taken that counts at each step, in seconds, by series.
-    fn sample_times(&self, selector: &Selector, grid: &Grid) -> Result<HashMap<LabelSet, Vec<f64>>, QueryError> {
+    fn sample_times(
+        &self,
+        selector: &Selector,
+        grid: &Grid,
+    ) -> Result<HashMap<LabelSet, Vec<f64>>, QueryError> {
         let mut times = HashMap::new();
         self.select(selector, RangeFn::LastTimestamp, grid, &mut |part| {
             for (row, labels) in part.labels.iter().enumerate() {
@@ -288,7 +292,7 @@ impl<'a> Joined<'a> {
         let base = &self.base.labels[row];
         let mut added: BTreeMap<&str, &str> = BTreeMap::new();
         for &info in infos {
-            for (name, value) in self.found.labels[info as usize].iter() {
+            for (name, value) in &self.found.labels[info as usize] {
                 let unwanted = !self.wanted.is_empty() && !self.wanted.contains(name);
                 if name == METRIC_NAME || unwanted || base.get(name).is_some() {
                     continue;

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::column::{Column, Samples, TakeSeries, each_series};
 use super::extended::Extended;
 use super::range_call::{AfterWindow, range_fn};
+use super::starts::starts_matter;
 use super::{Evaluator, Out};
 use crate::error::QueryError;
 use crate::parser::{RangeModifier, Span};
@@ -23,7 +24,7 @@ pub(crate) enum Names {
     Exact,
     /// They may stay where they should be dropped, which saves building label sets.
     Irrelevant,
-    /// No labels are looked at, so that even equal ones are none of the taker's business.
+    /// No label at all is looked at: rows may come to be equal.
     Unused,
 }
 
@@ -166,6 +167,9 @@ impl Evaluator<'_> {
         }
         let first: Vec<f64> = params.iter().map(|p| p[0]).collect();
         let f = range_fn(window.name, &first)?;
+        if self.use_start_timestamps && starts_matter(f) && matches!(source, Source::Selector { .. }) {
+            return self.window_with_starts(f, window, grid, &mut sink);
+        }
         match source {
             Source::Selector { matchers, detail, .. } => {
                 let asked = Asked { f, range_ms: *range_ms, detail: *detail, span };
@@ -211,7 +215,9 @@ impl Evaluator<'_> {
             .collect::<Result<_, _>>()?;
         self.raw(&window.range, grid, &mut |labels, column| {
             if !column.histograms.is_empty() {
-                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else { return Ok(()) };
+                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else {
+                    return Ok(());
+                };
                 return sink(block);
             }
             let Column { ts, values, .. } = column;
@@ -269,6 +275,7 @@ impl Evaluator<'_> {
                 let mut samples = Samples::default();
                 for (row, labels) in inner.labels.iter().enumerate() {
                     samples.read_row(&inner, row, &inner_grid);
+                    samples.forget_resets();
                     take(labels, samples.column())?;
                 }
                 Ok(())
@@ -295,6 +302,9 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
+        // Before anything of the grid's length is made: `vector(1)[100y:1ms]` ends here, not the process.
+        self.ctx.hold(grid.steps)?;
+        self.ctx.release(grid.steps);
         let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
         let inner = match evaluated? {
             Out::Vector(block) => block,
@@ -310,16 +320,12 @@ impl Evaluator<'_> {
     }
 
     /// A range vector at the root of an instant query.
-    pub(crate) fn range_root(
-        &self,
-        range: &RangeNode,
-        grid: &Grid,
-    ) -> Result<Vec<Series>, QueryError> {
+    pub(crate) fn range_root(&self, range: &RangeNode, grid: &Grid) -> Result<Vec<Series>, QueryError> {
         if let Some(range) = extended(range) {
             return self.extended_root(&range, grid);
         }
         let mut all = Vec::new();
-        if let (Source::Subquery { node, step_ms }, true) = (&range.source, self.delayed_name_removal) {
+        if let Source::Subquery { node, step_ms } = &range.source {
             let outer = shift(grid, range.at_ms, range.offset_ms);
             if let Some((inner_grid, mut inner)) = self.subquery(node, *step_ms, range.range_ms, &outer)? {
                 self.finish(&mut inner)?;
@@ -333,6 +339,7 @@ impl Evaluator<'_> {
             self.raw(range, grid, &mut |labels, column| {
                 // Until the result is sent: `raw` gives back only what the batch held.
                 self.ctx.hold(column_cost(column))?;
+                self.ctx.hold_bytes(size_of::<Series>() + 16 * column_cost(column))?;
                 all.push(column.to_series(labels.clone()));
                 Ok(())
             })?;
@@ -401,14 +408,16 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
 /// A range selector with a modifier, if it has one.
 fn extended(range: &RangeNode) -> Option<Extended<'_>> {
     match &range.source {
-        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => Some(Extended {
-            matchers,
-            detail: *detail,
-            span: range.span,
-            modifier: *modifier,
-            range_ms: range.range_ms,
-            at: (range.at_ms, range.offset_ms),
-        }),
+        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => {
+            Some(Extended {
+                matchers,
+                detail: *detail,
+                span: range.span,
+                modifier: *modifier,
+                range_ms: range.range_ms,
+                at: (range.at_ms, range.offset_ms),
+            })
+        }
         _ => None,
     }
 }

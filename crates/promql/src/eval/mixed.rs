@@ -7,12 +7,12 @@ use model::LabelSet;
 
 use super::Evaluator;
 use super::block::{Block, HistogramRow};
-use super::column::{Column, forget_reset};
+use super::column::Column;
 use super::leaf::{Asked, note_span, shift};
 use crate::error::QueryError;
 use crate::histogram::{Sample, WindowResult, window};
 use crate::parser::Span;
-use crate::plan::{RangeNode, Source, Window};
+use crate::plan::{RangeNode, Window};
 
 /// A row that is being computed.
 pub(super) struct MixedRow {
@@ -83,14 +83,7 @@ impl Evaluator<'_> {
         let RangeNode { range_ms, at_ms, offset_ms, .. } = call.range;
         let ends = shift(grid, at_ms, offset_ms);
         let windows: Vec<_> = Windows::new(column.ts, &ends, range_ms).iter().collect();
-        let mut samples = column.samples();
-        if matches!(call.range.source, Source::Subquery { .. }) {
-            for (_, sample) in &mut samples {
-                if let Sample::Histogram(h) = sample {
-                    forget_reset(h);
-                }
-            }
-        }
+        let samples = column.samples();
         let mut row = MixedRow::new(grid.steps);
         for (step, f) in fns.iter().enumerate() {
             let at = if at_ms.is_some() { 0 } else { step };

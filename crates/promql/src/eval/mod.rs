@@ -17,6 +17,7 @@ mod leaf;
 mod mixed;
 mod range_call;
 mod rank;
+mod starts;
 mod tally;
 
 use std::cell::RefCell;
@@ -69,6 +70,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) default_subquery_step_ms: i64,
     pub(crate) delayed_name_removal: bool,
     pub(crate) type_and_unit_labels: bool,
+    pub(crate) use_start_timestamps: bool,
     pub(crate) notes: RefCell<Notes>,
     /// Where samples are counted, if somebody asked.
     pub(crate) tally: Option<Tally>,
@@ -125,6 +127,7 @@ impl Evaluator<'_> {
                 Out::Text(text) => Out::Text(text),
             },
             Node::Call(call) => self.call(call, grid)?,
+            Node::SelectStart(selector) => Out::Vector(self.start_timestamps(selector, grid)?),
             Node::Info(info) => Out::Vector(self.info(info, grid)?),
         })
     }

@@ -28,8 +28,8 @@ impl Evaluator<'_> {
         let mut windows = Windows::default();
         for row in 0..inner.rows() {
             samples.read_row(inner, row, inner_grid);
+            samples.forget_resets();
             if !samples.histograms.is_empty() {
-                samples.forget_resets();
                 let labels = &inner.labels[row];
                 if let Some(mut block) = self.mixed(asked, labels, samples.column(), outer)? {
                     block.drop_name[0] = inner.drop_name[row];

@@ -14,6 +14,7 @@ mod extended;
 mod ops;
 mod reset;
 mod runs;
+mod starts;
 mod sums;
 mod terms;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub(crate) use extended::{Edges, extended_window, smoothed_instant};
 pub use ops::to_float;
 pub(crate) use ops::{add, compact, copy_to_schema, div, equals, mul, neg, reduce_resolution, sub};
 pub use reset::detect_reset;
+pub(crate) use starts::window_with_starts;
 pub(crate) use sums::{HistogramAvg, HistogramSum};
 pub(crate) use terms::Reconciled;
 pub use text::{TestExpression, Text};

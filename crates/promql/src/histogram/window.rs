@@ -38,6 +38,8 @@ pub(crate) enum WindowNote {
     MismatchedCustomBuckets(HistogramOp),
     /// Warning: hints of a reset and of none met.
     CounterResetCollision(HistogramOp),
+    /// Warning: a sample began to count before the one before it was taken, and not when that one did.
+    StartTimeOverlap,
 }
 
 /// What a function makes of a window.
@@ -243,7 +245,7 @@ fn instant_rate(f: RangeFn, samples: &[(i64, Sample)], end_ms: i64, range_ms: i6
     if rate && (is_gauge(a) || is_gauge(b)) {
         result.note(WindowNote::NotCounter);
     }
-    if !rate && !(is_gauge(a) && is_gauge(b)) {
+    if !(rate || is_gauge(a) && is_gauge(b)) {
         result.note(WindowNote::NotGauge);
     }
     let mut h = Histogram::clone(b);
@@ -306,7 +308,7 @@ fn extrapolated_rate(
 /// The difference between the last and the first histogram, what was lost by resets in between added back for a counter.
 ///
 /// At least two samples. Without a histogram there is no result, but for the remarks.
-fn change(histograms: &[(i64, &Histogram)], counter: bool) -> (WindowResult, Option<Histogram>) {
+pub(super) fn change(histograms: &[(i64, &Histogram)], counter: bool) -> (WindowResult, Option<Histogram>) {
     let mixed = || (WindowResult::only(WindowNote::MixedExponentialCustom), None);
     let mut result = WindowResult::nothing();
     let is_gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;

@@ -80,8 +80,10 @@ pub enum Expr {
     },
     /// A text, unquoted.
     String {
-        /// The text.
+        /// The text, the replacement character standing for what is no UTF-8.
         value: String,
+        /// The bytes, where they are no UTF-8 (by escapes such as `\xff`).
+        bytes: Option<Box<[u8]>>,
         /// Where.
         span: Span,
     },

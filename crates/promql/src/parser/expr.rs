@@ -12,7 +12,7 @@ use super::ast::{
 use super::error::{ParseError, ParseErrors};
 use super::functions::{Function, function};
 use super::lexer::Lexer;
-use super::literal::{parse_duration, parse_number, quote_literal, unquote, unquote_text};
+use super::literal::{parse_duration, parse_number, quote_bytes, unquote, unquote_bytes, unquote_invalid, unquote_text};
 use super::token::{Keyword, Kind, Token};
 use super::{MAX_ERRORS, MAX_HEIGHT, MAX_NESTING, ParserOptions};
 
@@ -44,7 +44,8 @@ pub(super) struct Parser<'a> {
 }
 
 /// What an expression may begin with.
-const OPERAND: &str = "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
+const OPERAND: &str =
+    "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
 
 /// Stands for a function that does not exist while parsing goes on to find more errors.
 static UNKNOWN_FUNCTION: Function =
@@ -267,7 +268,8 @@ impl<'a> Parser<'a> {
             }
             Kind::String => {
                 self.next();
-                Expr::String { value: unquote(self.text(token)), span: token.span }
+                let text = self.text(token);
+                Expr::String { value: unquote(text), bytes: unquote_invalid(text), span: token.span }
             }
             Kind::LeftParen => {
                 self.next();
@@ -403,7 +405,7 @@ impl<'a> Parser<'a> {
         };
         let (expr, param) = if let Some(message) = problem {
             self.fail(span, message);
-            (Expr::String { value: String::new(), span }, None)
+            (Expr::String { value: String::new(), bytes: None, span }, None)
         } else {
             let expr = args.pop().expect("the number of arguments was checked");
             (expr, args.pop().map(Box::new))
@@ -444,7 +446,7 @@ impl<'a> Parser<'a> {
             match label.filter(|l| !l.is_empty()) {
                 Some(label) => labels.push(label),
                 None => {
-                    let name = quote_literal(text);
+                    let name = quote_bytes(&unquote_bytes(text));
                     self.fail(token.span, format!("invalid label name for grouping: {name}"));
                 }
             }

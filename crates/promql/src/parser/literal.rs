@@ -91,7 +91,8 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 /// Bytes escaped as `\xff` that form no UTF-8 become the replacement character, as they do in the JSON of an answer: our
 /// texts are UTF-8, and no label could hold such bytes. Where that matters, [`unquote_text`] tells.
 pub(super) fn unquote(text: &str) -> String {
-    String::from_utf8(unquote_bytes(text)).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    String::from_utf8(unquote_bytes(text))
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// As [`unquote`]; `None` where the bytes form no UTF-8.
@@ -99,10 +100,15 @@ pub(super) fn unquote_text(text: &str) -> Option<String> {
     String::from_utf8(unquote_bytes(text)).ok()
 }
 
-/// A string token's text as Go's `%q` writes it.
-pub(super) fn quote_literal(text: &str) -> String {
+/// A string token's bytes, where they form no UTF-8.
+pub(super) fn unquote_invalid(text: &str) -> Option<Box<[u8]>> {
+    String::from_utf8(unquote_bytes(text)).err().map(|e| e.into_bytes().into_boxed_slice())
+}
+
+/// Bytes as Go's `%q` writes them.
+pub(crate) fn quote_bytes(bytes: &[u8]) -> String {
     let mut out = String::from('"');
-    for chunk in unquote_bytes(text).utf8_chunks() {
+    for chunk in bytes.utf8_chunks() {
         let quoted = go_quote(chunk.valid());
         out.push_str(&quoted[1..quoted.len() - 1]);
         for byte in chunk.invalid() {
@@ -113,7 +119,7 @@ pub(super) fn quote_literal(text: &str) -> String {
 }
 
 /// The bytes of a string token.
-fn unquote_bytes(text: &str) -> Vec<u8> {
+pub(super) fn unquote_bytes(text: &str) -> Vec<u8> {
     let quote = text.as_bytes()[0];
     let body = &text[1..text.len() - 1];
     if quote == b'`' || !body.contains('\\') {
@@ -225,7 +231,7 @@ mod tests {
         }
         assert_eq!(unquote_text(r#""\xc3\xa9""#).as_deref(), Some("é"));
         assert_eq!(unquote_text(r#""\xff""#), None);
-        assert_eq!(quote_literal(r"'a\xff\n\xc3\xa9'"), r#""a\xff\né""#);
+        assert_eq!(quote_bytes(&unquote_bytes(r"'a\xff\n\xc3\xa9'")), r#""a\xff\né""#);
         assert_eq!((quote_char(Some('\'')), quote_char(None)), ("'\\''".to_owned(), "'\u{fffd}'".to_owned()));
         assert_eq!(unicode_name('c'), "U+0063 'c'");
     }

@@ -29,6 +29,7 @@ pub use duration::DurationExprError;
 pub use error::{ParseError, ParseErrors};
 pub use functions::{FUNCTIONS, Function, function};
 pub use json::ast_json;
+pub(crate) use literal::quote_bytes;
 pub use pretty::{prettify, prettify_to};
 pub use series::{MAX_SERIES_VALUES, SequenceValue, SeriesDescription, parse_metric, parse_series_desc};
 
@@ -91,7 +92,11 @@ pub fn parse(query: &str, options: &ParserOptions) -> Result<Expr, ParseErrors> 
     if errors.is_empty() {
         return Ok(expr);
     }
-    let errors = errors.into_iter().take(MAX_ERRORS).map(|(span, message)| ParseError::new(query, span, message)).collect();
+    let errors = errors
+        .into_iter()
+        .take(MAX_ERRORS)
+        .map(|(span, message)| ParseError::new(query, span, message))
+        .collect();
     Err(ParseErrors { errors })
 }
 

@@ -10,12 +10,14 @@ use super::ast::{
     At, Cardinality, DurationExpr, DurationOp, DurationValue, Expr, MatrixSelector, RangeModifier,
     SubqueryExpr, VectorMatching, VectorSelector,
 };
+use super::literal::quote_bytes;
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number { value, duration: true, .. } => write_seconds(f, *value),
             Self::Number { value, .. } => f.write_str(&format_f(*value)),
+            Self::String { bytes: Some(bytes), .. } => f.write_str(&quote_bytes(bytes)),
             Self::String { value, .. } => f.write_str(&quoted(value)),
             Self::Vector(v) => v.fmt(f),
             Self::Matrix(m) => m.fmt(f),
@@ -199,8 +201,8 @@ impl fmt::Display for DurationExpr {
 }
 
 fn write_seconds(f: &mut fmt::Formatter<'_>, seconds: f64) -> fmt::Result {
-    // By way of nanoseconds, as upstream; a duration literal has whole milliseconds.
-    write_millis(f, (seconds * 1e9) as i64 / 1_000_000)
+    // A duration literal has whole milliseconds. Upstream cuts here, and writes 2h16m59s361ms for 2h16m59s362ms.
+    write_millis(f, (seconds * 1e9).round() as i64 / 1_000_000)
 }
 
 fn write_millis(f: &mut fmt::Formatter<'_>, ms: i64) -> fmt::Result {

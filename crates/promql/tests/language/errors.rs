@@ -291,4 +291,3 @@ fn options_switch_parts_off() {
         assert!(parse(input, &ParserOptions::all()).is_ok(), "{input}");
     }
 }
-

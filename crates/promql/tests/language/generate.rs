@@ -2,8 +2,9 @@
 
 use model::{METRIC_NAME, MatchOp, Matcher};
 use promql::parser::{
-    AggregateOp, At, BinaryOp, Cardinality, DurationExpr, DurationOp, DurationValue, Expr, FUNCTIONS, FillValues,
-    Function, MatrixSelector, RangeModifier, Span, SubqueryExpr, ValueType, VectorMatching, VectorSelector,
+    AggregateOp, At, BinaryOp, Cardinality, DurationExpr, DurationOp, DurationValue, Expr, FUNCTIONS,
+    FillValues, Function, MatrixSelector, RangeModifier, Span, SubqueryExpr, ValueType, VectorMatching,
+    VectorSelector,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -12,7 +13,8 @@ use super::round_trips;
 
 const SPAN: Span = Span { start: 0, end: 0 };
 
-const NAMES: &[&str] = &["foo", "a:b", "up", "sum", "offset", "start", "fill", "by", "step", "_x9", "and", "min_of"];
+const NAMES: &[&str] =
+    &["foo", "a:b", "up", "sum", "offset", "start", "fill", "by", "step", "_x9", "and", "min_of"];
 const LABELS: &[&str] = &["job", "instance", "by", "on", "a.b", "é", "le", "with space", "bool", "offset"];
 const VALUES: &[&str] = &["", "x", "a\"b", "a'b", "\n", "\\", "5..", "é\u{fffd}", "a|b", "\u{1}", "`"];
 
@@ -39,7 +41,7 @@ impl Maker {
             return paren(self.expr(want, depth - 1));
         }
         match want {
-            ValueType::String => Expr::String { value: self.pick(VALUES).to_owned(), span: SPAN },
+            ValueType::String => Expr::String { value: self.pick(VALUES).to_owned(), bytes: None, span: SPAN },
             ValueType::Matrix => self.matrix(depth),
             ValueType::Scalar => self.scalar(depth),
             ValueType::Vector => self.vector(depth),
@@ -201,10 +203,24 @@ impl Maker {
 
     fn aggregate(&mut self, depth: usize) -> Expr {
         use AggregateOp::{
-            Avg, Bottomk, Count, CountValues, Group, LimitRatio, Limitk, Max, Min, Quantile, Stddev, Stdvar, Sum, Topk,
+            Avg, Bottomk, Count, CountValues, Group, LimitRatio, Limitk, Max, Min, Quantile, Stddev, Stdvar,
+            Sum, Topk,
         };
         let op = self.pick(&[
-            Avg, Bottomk, Count, CountValues, Group, LimitRatio, Limitk, Max, Min, Quantile, Stddev, Stdvar, Sum, Topk,
+            Avg,
+            Bottomk,
+            Count,
+            CountValues,
+            Group,
+            LimitRatio,
+            Limitk,
+            Max,
+            Min,
+            Quantile,
+            Stddev,
+            Stdvar,
+            Sum,
+            Topk,
         ]);
         let param = op.param_type().map(|t| Box::new(self.expr(t, depth - 1)));
         let expr = Box::new(self.expr(ValueType::Vector, depth - 1));
@@ -224,7 +240,8 @@ impl Maker {
 
     fn binary(&mut self, left: ValueType, right: ValueType, depth: usize) -> Expr {
         use BinaryOp::{
-            Add, And, Atan2, Div, Eql, Gte, Gtr, Lss, Lte, Mod, Mul, Neq, Or, Pow, Sub, TrimLower, TrimUpper, Unless,
+            Add, And, Atan2, Div, Eql, Gte, Gtr, Lss, Lte, Mod, Mul, Neq, Or, Pow, Sub, TrimLower, TrimUpper,
+            Unless,
         };
         let vectors = left == ValueType::Vector && right == ValueType::Vector;
         let arithmetic = [Add, Sub, Mul, Div, Mod, Pow, Atan2, TrimUpper, TrimLower];
@@ -273,6 +290,12 @@ fn paren(expr: Expr) -> Expr {
 fn tight(expr: Expr) -> Expr {
     match expr {
         Expr::Binary { .. } | Expr::Unary { .. } => paren(expr),
+        // An operator behind an offset in parentheses is the offset's.
+        Expr::Vector(VectorSelector { offset: DurationValue::Expr(_), .. })
+        | Expr::Subquery(SubqueryExpr { offset: DurationValue::Expr(_), .. }) => paren(expr),
+        Expr::Matrix(MatrixSelector {
+            selector: VectorSelector { offset: DurationValue::Expr(_), .. }, ..
+        }) => paren(expr),
         Expr::Number { value, .. } if value.is_sign_negative() || value.is_infinite() => paren(expr),
         expr => expr,
     }

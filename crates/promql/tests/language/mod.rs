@@ -14,7 +14,11 @@ pub(crate) fn round_trips(expr: &Expr) {
     assert_eq!(again.to_string(), printed);
     assert_eq!(ast_json(&sorted(expr.clone())), ast_json(&sorted(again)), "{printed}");
     let pretty = prettify_to(expr, 20);
-    assert_eq!(parse(&pretty, &ParserOptions::all()).map(|e| e.to_string()).as_deref(), Ok(printed.as_str()), "{pretty}");
+    assert_eq!(
+        parse(&pretty, &ParserOptions::all()).map(|e| e.to_string()).as_deref(),
+        Ok(printed.as_str()),
+        "{pretty}"
+    );
 }
 
 /// The tree with the matchers of each selector in the printer's order; spans do not appear in its JSON.
@@ -40,4 +44,3 @@ fn sorted(mut expr: Expr) -> Expr {
     visit(&mut expr);
     expr
 }
-

@@ -17,8 +17,9 @@ const SEEDS: &[&str] = &[
 
 /// Pieces that are put in.
 const PIECES: &[&str] = &[
-    "(", ")", "[", "]", "{", "}", ",", ":", "@", "offset", "-", "^", "\"", "'", "`", "\\", "\\x", "#", "\n", "by", "5m", "0x",
-    "1e", "_", "é", "\u{fffd}", "\0", "bool", "fill(", "step()", "}}", "{{", "sum", "rate(", "=~", "</",
+    "(", ")", "[", "]", "{", "}", ",", ":", "@", "offset", "-", "^", "\"", "'", "`", "\\", "\\x", "#", "\n",
+    "by", "5m", "0x", "1e", "_", "é", "\u{fffd}", "\0", "bool", "fill(", "step()", "}}", "{{", "sum",
+    "rate(", "=~", "</",
 ];
 
 /// A place in thousandths of the text, and what happens there.
@@ -96,8 +97,13 @@ proptest! {
 #[test]
 fn long_texts_take_time_by_their_length() {
     let started = Instant::now();
-    for piece in ["(", "-", "[", "{", "{}-", "a,", ",", "1+", "a[1m:]", "-{}-1", "sum(", "x or ", "'", "\\", "#\n", "5m", "é", "\n"] {
-        for (before, after) in [("", ""), ("abs(", ")"), ("x[", "]"), ("x{", "}"), ("sum by (", ") (x)"), ("label_join(", ")")] {
+    for piece in [
+        "(", "-", "[", "{", "{}-", "a,", ",", "1+", "a[1m:]", "-{}-1", "sum(", "x or ", "'", "\\", "#\n",
+        "5m", "é", "\n",
+    ] {
+        for (before, after) in
+            [("", ""), ("abs(", ")"), ("x[", "]"), ("x{", "}"), ("sum by (", ") (x)"), ("label_join(", ")")]
+        {
             let text = format!("{before}{}{after}", piece.repeat(50_000 / piece.len()));
             let _ = parse(&text, &ParserOptions::all());
         }

@@ -5,6 +5,7 @@ mod at;
 mod compare;
 mod nhcb;
 mod parse;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub(crate) fn run_script(text: &str, removal: NameRemoval) -> Result<Vec<Case>, 
         delayed_name_removal: removal == NameRemoval::Delayed,
         max_samples: MAX_SAMPLES,
         timeout: Duration::from_secs(100),
+        use_start_timestamps: true,
         ..EngineOptions::default()
     });
     let empty = || Memory { batch: BATCH, ..Memory::default() };
@@ -79,13 +81,22 @@ struct Runner {
 impl Runner {
     fn load(&mut self, step_ms: i64, lines: &[String], nhcb: bool) -> Result<(), String> {
         // Of several definitions of a series in one block the last one counts.
-        let mut defined = BTreeMap::new();
+        let (mut defined, mut starts) = (BTreeMap::new(), None);
         for line in lines {
-            // Start timestamps, which the engine does not know: the samples come in the next line.
-            if line.split_whitespace().next().is_some_and(|word| word.ends_with("@st")) {
+            if let Some(found) = starts::line(line)? {
+                if starts.replace(found).is_some() {
+                    return Err(format!("no samples behind the start timestamps before {line:?}"));
+                }
                 continue;
             }
             let (labels, cells) = parse::series(line)?;
+            if let Some((of, offsets)) = starts.take() {
+                if of != labels || offsets.len() != cells.len() {
+                    return Err(format!("start timestamps of other samples before {line:?}"));
+                }
+                let at = offsets.iter().zip(0_i64..).map(|(o, i)| (step_ms * i, *o));
+                self.store.add_starts(&labels, at.filter_map(|(t, o)| Some((t, t + o?))));
+            }
             defined.insert(labels, cells);
         }
         let mut classic = nhcb::Converter::default();
@@ -129,7 +140,8 @@ impl Runner {
     fn instant(&mut self, eval: &Eval, query: &str, t: i64) -> Result<(), String> {
         let value = self.check(eval, query, When::At(t))?;
         let depends_on_range = ["start()", "end()", "range()", "step()"].iter().any(|w| query.contains(w));
-        let skipped = eval.ordered || eval.string.is_some() || eval.range_vector.is_some() || depends_on_range;
+        let skipped =
+            eval.ordered || eval.string.is_some() || eval.range_vector.is_some() || depends_on_range;
         match value {
             Some(value) if !skipped => {
                 self.in_range(eval, query, t, &value).map_err(|e| format!("as a range query: {e}"))

@@ -54,7 +54,9 @@ impl Converter {
         let convert = |(t, parts): (i64, Parts)| Ok((t, parts.histogram()?));
         self.histograms
             .into_iter()
-            .map(|(labels, times)| Ok((labels, times.into_iter().map(convert).collect::<Result<_, String>>()?)))
+            .map(|(labels, times)| {
+                Ok((labels, times.into_iter().map(convert).collect::<Result<_, String>>()?))
+            })
             .collect()
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernels::{GridBlock, RangeFn, Windows, eval_column};
@@ -18,11 +19,14 @@ pub struct StoredSeries {
     pub ts: Vec<i64>,
     pub values: Vec<f64>,
     pub histograms: Vec<(i64, Arc<Histogram>)>,
+    /// Start timestamps of those samples that have one, by the sample's time.
+    pub starts: BTreeMap<i64, i64>,
 }
 
 impl StoredSeries {
     pub fn new(labels: LabelSet) -> Self {
-        Self { labels, ts: Vec::new(), values: Vec::new(), histograms: Vec::new() }
+        let (ts, values, histograms) = (Vec::new(), Vec::new(), Vec::new());
+        Self { labels, ts, values, histograms, starts: BTreeMap::new() }
     }
 
     /// Hints as upstream's store gives them back: none for the first histogram of a chunk, "no reset" for the others. Chunks
@@ -57,6 +61,7 @@ impl StoredSeries {
         all.sort_by_key(|(t, ..)| *t);
         for (t, v, h) in all {
             raw.histograms.extend(h.map(|h| (raw.ts.len(), Arc::clone(h))));
+            raw.starts.push(self.starts.get(&t).copied().unwrap_or_default());
             raw.ts.push(t);
             raw.values.push(v);
         }
@@ -73,7 +78,9 @@ fn continues_chunk(h: &Histogram, before: &Histogram) -> bool {
         && h.zero_threshold == before.zero_threshold
         && h.custom_values == before.custom_values;
     h.is_stale()
-        || (layout && gauge(h) == gauge(before) && (gauge(h) || !promql::histogram::detect_reset(&comparable, before)))
+        || (layout
+            && gauge(h) == gauge(before)
+            && (gauge(h) || !promql::histogram::detect_reset(&comparable, before)))
 }
 
 /// The store.
@@ -131,6 +138,11 @@ impl Memory {
         series.hints_as_stored();
     }
 
+    /// Gives samples their start timestamps, by the sample's time.
+    pub fn add_starts(&mut self, labels: &LabelSet, starts: impl IntoIterator<Item = (i64, i64)>) {
+        self.series_mut(labels).starts.extend(starts);
+    }
+
     fn selected(&self, matchers: &[model::Matcher]) -> Vec<&StoredSeries> {
         self.series.iter().filter(|s| matchers.iter().all(|m| m.matches_labels(&s.labels))).collect()
     }
@@ -138,8 +150,16 @@ impl Memory {
 
 impl LeafExecutor for Memory {
     fn covers(&self) -> Option<TimeRange> {
-        let mint = self.series.iter().flat_map(|s| s.ts.first().into_iter().chain(s.histograms.first().map(|h| &h.0))).min()?;
-        let maxt = self.series.iter().flat_map(|s| s.ts.last().into_iter().chain(s.histograms.last().map(|h| &h.0))).max()?;
+        let mint = self
+            .series
+            .iter()
+            .flat_map(|s| s.ts.first().into_iter().chain(s.histograms.first().map(|h| &h.0)))
+            .min()?;
+        let maxt = self
+            .series
+            .iter()
+            .flat_map(|s| s.ts.last().into_iter().chain(s.histograms.last().map(|h| &h.0)))
+            .max()?;
         Some(TimeRange { mint: *mint, maxt: *maxt })
     }
 
@@ -154,9 +174,8 @@ impl LeafExecutor for Memory {
         let series = self.selected(&request.matchers);
         let size = if self.batch == 0 { series.len().max(1) } else { self.batch };
         let range = request.time_range();
-        let has_histograms = |s: &StoredSeries| {
-            s.histograms.iter().any(|(t, _)| (range.mint..=range.maxt).contains(t))
-        };
+        let has_histograms =
+            |s: &StoredSeries| s.histograms.iter().any(|(t, _)| (range.mint..=range.maxt).contains(t));
         // Like a store that batches by kind of series: neighbours of one kind stay together.
         let kinds = series.chunk_by(|a, b| has_histograms(a) == has_histograms(b));
         for part in kinds.flat_map(|part| part.chunks(size)) {
@@ -192,6 +211,9 @@ impl LeafExecutor for Memory {
                             raw.offsets.push(raw.ts.len());
                             labels.push(s.labels.clone());
                         }
+                    }
+                    if raw.starts.iter().all(|s| *s == 0) {
+                        raw.starts.clear();
                     }
                     ctx.count_read(raw.ts.len());
                     LeafData::Raw(raw)

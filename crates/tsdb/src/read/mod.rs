@@ -109,7 +109,7 @@ impl Store {
             units.iter().map(|unit| unit.iter().filter_map(&mut describe).collect()).collect();
         drop(index);
         let series = described.iter().flatten().map(|s| s.series).filter(|s| *s != NOWHERE);
-        let loose = LooseView::new(self, series, range);
+        let loose = LooseView::new(self, series.collect::<Vec<_>>().into_iter(), range);
         (described, Wave { groups, slots, loose, rows })
     }
 

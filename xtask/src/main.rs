@@ -25,7 +25,7 @@ cargo xtask TASK
   test [--no-install]
           everything that is checked: formatting, lints, tidy, tests, UI, end-to-end tests
   ci      the same, with the time of each step
-  bench [scrape|start|write|write-single|disk|churn|node|decode|scale]... [--quick]
+  bench [scrape|start|write|write-single|disk|query|query-scale|churn|node|decode|scale]... [--quick]
         [--peers none|prometheus,victoria] [--vigie PATH|none] [--profile NAME] [--no-write]
         [--capture DIR] [--minutes N]
         [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]
@@ -33,7 +33,8 @@ cargo xtask TASK
           beside Prometheus and VictoriaMetrics, all measures or those named; writes their parts of
           docs/benchmarks.md, and target/bench/MEASURE.json. --quick only tries whether all works.
           --capture has <unix ms>.txt.gz for `node`, --minutes collects them; --series to --duration
-          are for `scrape`, `start` and `churn`, --write-series is for `write`, `write-single` and `disk`
+          are for `scrape`, `start` and `churn`, --write-series is for `write`, `write-single`,
+          `disk` and `query`
   tidy    layering, file sizes, forbidden text
 ";
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::kahan::kahan_inc;
 use crate::partial::{Max, Min};
 use crate::rate::{self, Flavour};
-use crate::regression::{double_exponential_smoothing, linear_regression};
+use crate::regression::{self, double_exponential_smoothing, linear_regression};
 use crate::sums::{self, Kind};
 use crate::{Grid, RangeFn, Windows, quantile::median_absolute_deviation, quantile::quantile, sliding};
 
@@ -78,6 +78,9 @@ fn live_column(
     range_ms: i64,
     (out, present): (&mut [f64], &mut [u64]),
 ) {
+    let slides = |values: &[f64], windows: &Windows| {
+        sliding::pays(windows, 2) && !sliding::order_shows(&values[windows.extent()])
+    };
     // What can be done faster for a column than window by window, with the same bits.
     let flavour = match f {
         RangeFn::Rate => Flavour::Rate,
@@ -86,12 +89,16 @@ fn live_column(
         RangeFn::Changes | RangeFn::Resets => {
             return count_column(values, windows, grid, f == RangeFn::Resets, (out, present));
         }
+        RangeFn::Deriv => return regression::column(ts, values, windows, grid, None, (out, present)),
+        RangeFn::PredictLinear(ahead) => {
+            return regression::column(ts, values, windows, grid, Some(ahead), (out, present));
+        }
         RangeFn::SumOverTime => return sums::column(Kind::Sum, values, windows, grid, (out, present)),
         RangeFn::AvgOverTime => return sums::column(Kind::Avg, values, windows, grid, (out, present)),
-        RangeFn::MinOverTime if sliding::pays(windows, 2) => {
+        RangeFn::MinOverTime if slides(values, windows) => {
             return sliding::extremes(values, windows, grid, (out, present), |a, b| a > b);
         }
-        RangeFn::MaxOverTime if sliding::pays(windows, 2) => {
+        RangeFn::MaxOverTime if slides(values, windows) => {
             return sliding::extremes(values, windows, grid, (out, present), |a, b| a < b);
         }
         // Selecting costs some nanoseconds a sample, sorting some dozens.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::rate::Extrapolations;
+use crate::regression::{Intercept, Times, times_of_windows};
 
 /// Evaluation times: `start`, `start + step`, … up to `end`. Any `offset` or `@` is already folded in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Windows {
     bounds: Vec<(u32, u32)>,
     /// Made for the first series that needs them.
     extrapolations: OnceLock<Extrapolations>,
+    /// Of lines with their intercept at the first sample, and at the end.
+    times: [OnceLock<Vec<Times>>; 2],
 }
 
 impl Windows {
@@ -70,12 +73,18 @@ impl Windows {
             lo += ts[lo..hi].iter().take_while(|&&s| s <= after).count();
             bounds.push((index(lo), index(hi)));
         }
-        Self { bounds, extrapolations: OnceLock::new() }
+        Self { bounds, extrapolations: OnceLock::new(), times: Default::default() }
     }
 
     /// What rates need of the timestamps. Arguments as for [`Windows::new`].
     pub(crate) fn extrapolations(&self, ts: &[i64], grid: &Grid, range_ms: i64) -> &Extrapolations {
         self.extrapolations.get_or_init(|| Extrapolations::new(ts, self, grid, range_ms))
+    }
+
+    /// What lines need of the timestamps. Arguments as for [`Windows::new`].
+    pub(crate) fn times(&self, ts: &[i64], grid: &Grid, intercept: Intercept) -> &[Times] {
+        self.times[usize::from(intercept == Intercept::End)]
+            .get_or_init(|| times_of_windows(ts, self, grid, intercept))
     }
 
     /// The half-open index range of each step's samples.

@@ -17,6 +17,7 @@ fn nan_first(a: &f64, b: &f64) -> Ordering {
 }
 
 /// The two samples between which a quantile lies, by their places among the sorted ones, and the share of the upper one.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct NearRank {
     pub(crate) lower: usize,
     pub(crate) upper: usize,

@@ -99,7 +99,8 @@ pub(crate) struct Extrapolations {
 
 impl Extrapolations {
     pub(crate) fn new(ts: &[i64], windows: &Windows, grid: &Grid, range_ms: i64) -> Self {
-        let mut this = Self { steps: Vec::with_capacity(grid.steps), present: vec![0; grid.steps.div_ceil(64)] };
+        let mut this =
+            Self { steps: Vec::with_capacity(grid.steps), present: vec![0; grid.steps.div_ceil(64)] };
         for (i, (w, end)) in windows.iter().zip(grid.times()).enumerate() {
             if w.len() < 2 {
                 this.steps.push(Extrapolation::default());

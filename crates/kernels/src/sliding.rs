@@ -1,7 +1,7 @@
 //! Windows that overlap: what a window shares with the one before it is not looked at again.
 //!
-//! Extremes keep a queue of the samples that can still win, quantiles a set of ranks with a finger near the wanted one. Both give
-//! the bits of the window taken by itself.
+//! Extremes keep what the older part of a window comes to from each of its samples on, and one value for the newer part; quantiles
+//! keep a set of ranks with a finger near the wanted one. Both give the bits of the window taken by itself.
 
 use crate::eval::fill;
 use crate::kahan::NAN;
@@ -14,7 +14,14 @@ pub(crate) fn pays(windows: &Windows, times: usize) -> bool {
     held > times * windows.extent().len()
 }
 
-/// `min_over_time` or `max_over_time`: `worse(a, b)` says that `a` gives way to a later `b`. The first of equal samples stays.
+/// Whether the order in which extremes are taken shows in their bits: NaN gives way, and of the two zeros the first one stays.
+pub(crate) fn order_shows(values: &[f64]) -> bool {
+    const NEGATIVE_ZERO: u64 = 1 << 63;
+    let shows = |v: f64| v.is_nan() | (v.to_bits() == NEGATIVE_ZERO);
+    values.chunks(256).any(|c| c.iter().fold(false, |any, &v| any | shows(v)))
+}
+
+/// `min_over_time` or `max_over_time` where [`order_shows`] is false: `worse(a, b)` says that `a` gives way to `b`.
 pub(crate) fn extremes(
     values: &[f64],
     windows: &Windows,
@@ -22,29 +29,31 @@ pub(crate) fn extremes(
     (out, present): (&mut [f64], &mut [u64]),
     worse: impl Fn(f64, f64) -> bool,
 ) {
-    // Indices ascend, and no sample is worse than one after it. The first `head` have left the window.
-    let mut queue: Vec<(usize, f64)> = Vec::new();
-    let (mut head, mut next) = (0, 0);
+    let better = |a: f64, b: f64| if worse(a, b) { b } else { a };
+    // The extreme of each sample up to `middle` and those between, and of those from there to `next`.
+    let mut older: Vec<f64> = vec![0.0; values.len()];
+    let (mut middle, mut next) = (0, 0);
+    let mut newer = None;
     fill(windows, grid, out, present, |_, w| {
         if w.is_empty() {
             return None;
         }
-        let from = w.start.max(next);
-        for (i, &v) in (from..w.end).zip(&values[from.min(w.end)..w.end]) {
-            if v.is_nan() {
-                continue;
+        if w.start >= middle {
+            let mut best = values[w.end - 1];
+            for (o, &v) in older[w.clone()].iter_mut().zip(&values[w.clone()]).rev() {
+                best = better(best, v);
+                *o = best;
             }
-            while queue.len() > head && queue.last().is_some_and(|&(_, last)| worse(last, v)) {
-                queue.pop();
-            }
-            queue.push((i, v));
+            (middle, next) = (w.end, w.end);
+            newer = None;
+            return Some(best);
         }
-        next = next.max(w.end);
-        while queue.get(head).is_some_and(|&(i, _)| i < w.start) {
-            head += 1;
+        for &v in &values[next..w.end] {
+            newer = Some(newer.map_or(v, |n| better(n, v)));
         }
-        // Only NaN is left where no sample is.
-        Some(queue.get(head).map_or(values[w.end - 1], |&(_, v)| v))
+        next = w.end;
+        let old = older[w.start];
+        Some(newer.map_or(old, |n| better(old, n)))
     });
 }
 
@@ -61,6 +70,8 @@ pub(crate) fn quantiles(
     let (sorted, ranks) = ranked(&values[extent]);
     let mut set = RankSet::new(sorted.len());
     let (mut lo, mut hi) = (base, base);
+    // Most windows are equally long.
+    let (mut len, mut near) = (0, near_rank(q, 1));
     fill(windows, grid, out, present, |_, w| {
         if w.is_empty() {
             return None;
@@ -72,7 +83,10 @@ pub(crate) fn quantiles(
             set.remove(rank);
         }
         (lo, hi) = (w.start, w.end);
-        let NearRank { lower, upper, weight } = near_rank(q, w.len());
+        if w.len() != len {
+            (len, near) = (w.len(), near_rank(q, w.len()));
+        }
+        let NearRank { lower, upper, weight } = near;
         let (low, next) = set.at(lower);
         let low = sorted[low];
         let high = if upper == lower { low } else { next.map_or(NAN, |next| sorted[next]) };
@@ -109,7 +123,7 @@ fn ranked(values: &[f64]) -> (Vec<f64>, Vec<u32>) {
         let low = (1_u64 << INDEX_BITS) - 1;
         let word = |(i, key): (usize, u64)| ((key & differ) >> shift) << INDEX_BITS | i as u64;
         let mut words: Vec<u64> = keys().enumerate().map(word).collect();
-        words.sort_unstable();
+        sort_words(&mut words, INDEX_BITS, differ >> shift);
         words.iter().enumerate().for_each(|(rank, word)| put(rank, (word & low) as usize));
     } else {
         let mut pairs: Vec<(u64, usize)> = keys().enumerate().map(|(i, key)| (key, i)).collect();
@@ -117,6 +131,33 @@ fn ranked(values: &[f64]) -> (Vec<f64>, Vec<u32>) {
         pairs.iter().enumerate().for_each(|(rank, &(_, i))| put(rank, i));
     }
     (sorted, ranks)
+}
+
+/// Sorts words whose bits below `from` ascend already; `differ` has a bit for each above that is not the same in all.
+fn sort_words(words: &mut Vec<u64>, from: u32, differ: u64) {
+    const DIGIT: u32 = 11;
+    let passes = (u64::BITS - differ.leading_zeros()).div_ceil(DIGIT);
+    if passes > 3 || words.len() < 256 {
+        words.sort_unstable();
+        return;
+    }
+    // Stable, digit by digit from the lowest.
+    let mut spare = vec![0; words.len()];
+    for pass in 0..passes {
+        let digit = |word: u64| (word >> (from + pass * DIGIT)) as usize & ((1 << DIGIT) - 1);
+        let mut places = [0_u32; 1 << DIGIT];
+        words.iter().for_each(|word| places[digit(*word)] += 1);
+        let mut before = 0;
+        for place in &mut places {
+            before += std::mem::replace(place, before);
+        }
+        for &word in &*words {
+            let place = &mut places[digit(word)];
+            spare[*place as usize] = word;
+            *place += 1;
+        }
+        std::mem::swap(words, &mut spare);
+    }
 }
 
 /// A set of small numbers with a finger that remembers how many are before it.
@@ -199,6 +240,24 @@ mod tests {
             for (v, rank) in values.iter().zip(ranks) {
                 assert_eq!(sorted[rank as usize].to_bits(), v.to_bits());
             }
+        }
+    }
+
+    #[test]
+    fn words_are_sorted_by_digits_and_otherwise() {
+        for (count, bits) in [(1000_u64, 33), (1000, 11), (1000, 40), (100, 20), (3000, 1)] {
+            let mut state = 7_u64;
+            let mut words: Vec<u64> = (0..count)
+                .map(|i| {
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (state >> (64 - bits)) << 16 | i
+                })
+                .collect();
+            let mut expect = words.clone();
+            expect.sort_unstable();
+            sort_words(&mut words, 16, (1 << bits) - 1);
+            assert_eq!(words, expect, "{count} {bits}");
         }
     }
 

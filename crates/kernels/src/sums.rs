@@ -72,6 +72,7 @@ fn lanes(kind: Kind, values: &[f64], bounds: &[Range<usize>; LANES], len: usize)
     // What the two start from differs in the sign of zero.
     let mut sums = [if kind == Kind::Sum { 0.0 } else { -0.0 }; LANES];
     let mut cs = [0.0; LANES];
+    #[expect(clippy::needless_range_loop, reason = "the same place of several columns")]
     for i in 0..len {
         for lane in 0..LANES {
             (sums[lane], cs[lane]) = kahan_inc(columns[lane][i], sums[lane], cs[lane]);

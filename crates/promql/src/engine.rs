@@ -128,7 +128,10 @@ impl Drop for Waiting<'_> {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("options", &self.options).field("gate", &self.gate).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("options", &self.options)
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
     }
 }
 

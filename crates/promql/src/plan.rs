@@ -338,7 +338,8 @@ impl Planner {
     fn range(&self, expr: &Expr) -> Result<RangeNode, QueryError> {
         match expr {
             Expr::Matrix(matrix) => {
-                let Selector { matchers, offset_ms, at_ms, modifier, detail, .. } = self.selector(&matrix.selector)?;
+                let Selector { matchers, offset_ms, at_ms, modifier, detail, .. } =
+                    self.selector(&matrix.selector)?;
                 let range_ms = self.duration(&matrix.range, false)?;
                 let source = Source::Selector { matchers, modifier, detail };
                 Ok(RangeNode { source, range_ms, offset_ms, at_ms, span: matrix.span })

@@ -182,7 +182,7 @@ fn queries_are_bounded() {
     let error = run("gone", &cancelled).unwrap_err();
     assert_eq!(
         (error.kind, error.message.as_str()),
-        (QueryErrorKind::Canceled, "query was canceled in expression evaluation")
+        (QueryErrorKind::Canceled, "query was canceled in query execution")
     );
 
     let context = Arc::new(QueryContext::new(Some(Instant::now()), 100));

@@ -93,11 +93,8 @@ impl Querier for EngineQuerier {
         })?;
         match result.value {
             Value::Vector(samples) => {
-                let sample = |s: VectorSample| Sample {
-                    labels: s.labels,
-                    value: s.value,
-                    histogram: s.histogram,
-                };
+                let sample =
+                    |s: VectorSample| Sample { labels: s.labels, value: s.value, histogram: s.histogram };
                 Ok(samples.into_iter().map(sample).collect())
             }
             Value::Scalar { value, .. } => {

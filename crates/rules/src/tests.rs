@@ -35,7 +35,12 @@ impl World {
     fn new(
         answer: impl Fn(&str, TimestampMs) -> Result<Vec<Sample>, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { answer: Box::new(answer), written: Mutex::default(), histograms: Mutex::default(), sent: Mutex::default() }
+        Self {
+            answer: Box::new(answer),
+            written: Mutex::default(),
+            histograms: Mutex::default(),
+            sent: Mutex::default(),
+        }
     }
 
     fn around(&self) -> Surroundings<'_> {
@@ -90,11 +95,7 @@ impl SampleAppender for World {
 }
 
 impl PointAppender for World {
-    fn append_points(
-        &self,
-        batch: &[SeriesPoints<'_>],
-        _: Refusals,
-    ) -> Result<PointsReport, storage::Error> {
+    fn append_points(&self, batch: &[SeriesPoints<'_>], _: Refusals) -> Result<PointsReport, storage::Error> {
         let mut written = self.histograms.lock();
         for series in batch {
             let labels = series.labels.label_set()?;
@@ -421,8 +422,12 @@ fn wrong_expressions_and_templates_have_a_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_manager_evaluates_reloads_and_stops() {
     let world = Arc::new(World::new(|_, _| Ok(vec![sample(&[("i", "1")], 1.0)])));
-    let manager =
-        Manager::with_querier(world.clone(), (world.clone(), world.clone()), world.clone(), ManagerOptions::default());
+    let manager = Manager::with_querier(
+        world.clone(),
+        (world.clone(), world.clone()),
+        world.clone(),
+        ManagerOptions::default(),
+    );
     let config = config::load_str("", Path::new("p.yml")).unwrap().value;
     let rules = |text: &str| vec![(PathBuf::from("r.yml"), file(text))];
     manager

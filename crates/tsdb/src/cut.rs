@@ -110,6 +110,7 @@ impl Store {
             })?;
             write_groups(&mut writer, &groups)?;
             {
+                let _long = self.hold_long();
                 let loose = self.loose.read();
                 crate::loose::write_checkpoint(&loose, &mut writer)?;
                 // Under the same lock: who appends exemplars holds it.

@@ -114,6 +114,7 @@ impl Store {
             state.pieces.retain(|p| p.meta.maxt >= until);
             state.sealed.retain(|(_, s)| s.meta.maxt >= until);
         }
+        let _long = self.hold_long();
         self.loose.write().drop_before(loose_until, mark);
         self.chunks.lock().remove_before(loose_until);
         self.forget_empty();

@@ -136,6 +136,7 @@ impl Store {
         for group in self.groups.read().by_id.values() {
             group.state.write().sealed.retain(|(file, _)| !removed.contains(file));
         }
+        let _long = self.hold_long();
         self.loose.write().drop_files(&removed);
         self.forget_empty();
     }

@@ -9,7 +9,7 @@ mod replay;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -134,6 +134,7 @@ pub(crate) fn open(path: &Path, mut options: StoreOptions, faults: Faults) -> Re
         newest_ms: AtomicI64::new(newest),
         // Until the first batch tells.
         pressure: AtomicU8::new(Pressure::Near as u8),
+        long_holds: AtomicU32::new(0),
         index: RwLock::new(index),
         segment_ended: log.has_ended(),
         log: Mutex::new(log),

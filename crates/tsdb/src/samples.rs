@@ -7,7 +7,7 @@
 mod commit;
 mod plain;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use model::{Exemplar, Histogram, LabelSet, TimestampMs};
@@ -20,6 +20,16 @@ use self::commit::{Item, NEW, Plan};
 use crate::Store;
 use crate::group::{Group, LOST};
 use crate::loose::{Bounds, Loose, Newest, Pressure};
+
+/// Tells [`PointAppender::may_wait`], as long as it lives, that `loose` is held for longer than a batch would like to wait.
+#[derive(Debug)]
+pub(crate) struct LongHold<'a>(&'a AtomicU32);
+
+impl Drop for LongHold<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The points of a series that a batch has more than once.
 #[derive(Default)]
@@ -41,7 +51,7 @@ impl LabelSource for Unnamed {
 impl PointAppender for Store {
     fn may_wait(&self) -> bool {
         self.options.sync_interval_ms == 0
-            || self.maintenance.is_locked()
+            || self.long_holds.load(Ordering::Relaxed) > 0
             || self.pressure.load(Ordering::Relaxed) != Pressure::Low as u8
     }
 
@@ -95,6 +105,13 @@ impl Store {
     pub(crate) fn note_pressure(&self, loose: &Loose) {
         // Relaxed: a hint, which the next batch renews.
         self.pressure.store(loose.pressure() as u8, Ordering::Relaxed);
+    }
+
+    /// To be taken before a lock of `loose` whose holder visits all series.
+    pub(crate) fn hold_long(&self) -> LongHold<'_> {
+        // Relaxed: a hint.
+        self.long_holds.fetch_add(1, Ordering::Relaxed);
+        LongHold(&self.long_holds)
     }
 
     /// Raises the newest time of the head.

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::LabelSet;
@@ -48,6 +48,8 @@ pub struct Store {
     pub(crate) newest_ms: AtomicI64,
     /// A `Pressure`: that of `loose` when it was last written to.
     pub(crate) pressure: AtomicU8,
+    /// How many hold `loose` for long now, or are about to.
+    pub(crate) long_holds: AtomicU32,
     pub(crate) index: RwLock<Index>,
     pub(crate) log: Mutex<Log>,
     /// A segment of the log ended and is not synced ([`Log::has_ended`]).

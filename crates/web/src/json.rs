@@ -155,7 +155,23 @@ mod tests {
         let mut out = Vec::new();
         write_point(&mut out, 1500, f64::INFINITY);
         assert_eq!(out, b"[1.500,\"+Inf\"]");
-        let odd = [0.0, -0.0, 1.0, -1.0, 0.1, 1e15, -1e15, 1e16, 1.5e20, 1e21, 1e-6, 9e-7, 5e-324, f64::MAX, f64::NAN];
+        let odd = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.1,
+            1e15,
+            -1e15,
+            1e16,
+            1.5e20,
+            1e21,
+            1e-6,
+            9e-7,
+            5e-324,
+            f64::MAX,
+            f64::NAN,
+        ];
         for value in odd.into_iter().chain((0..2000).map(|i| f64::from(i - 1000) * 0.37)) {
             let mut out = Vec::new();
             write_value(&mut out, value);

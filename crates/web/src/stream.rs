@@ -107,7 +107,8 @@ mod tests {
 
     async fn pieces_of(count: usize) -> (String, usize) {
         use http_body_util::BodyExt as _;
-        let list = List::new(0..count, |out: &mut Vec<u8>, i| out.extend_from_slice(format!("{i:09}").as_bytes()));
+        let list =
+            List::new(0..count, |out: &mut Vec<u8>, i| out.extend_from_slice(format!("{i:09}").as_bytes()));
         let mut body = body(b"<", Box::new(list), b">".to_vec());
         let (mut all, mut frames) = (Vec::new(), 0);
         while let Some(frame) = body.frame().await {

@@ -43,7 +43,7 @@ async fn refuses_in_upstreams_words() {
             "/api/v1/query?query=up&time=x".to_owned(),
             400,
             "bad_data",
-            "invalid parameter \"time\": cannot parse \"x\" to a valid timestamp",
+            "invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp",
         ),
         (
             format!("{range}&start=2&end=1&step=1"),
@@ -75,6 +75,12 @@ async fn refuses_in_upstreams_words() {
             400,
             "bad_data",
             "invalid parameter \"match[]\": match[] must contain",
+        ),
+        (
+            "/api/v1/labels?match[]={x=~%22.*%22}".to_owned(),
+            400,
+            "bad_data",
+            "match[] must contain at least one non-empty matcher",
         ),
         (
             "/api/v1/rules?type=x".to_owned(),

@@ -64,7 +64,10 @@ async fn deletes_cleans_and_takes_snapshots() {
     );
     for (path, error) in [
         ("delete_series", "no match[] parameter provided"),
-        ("delete_series?match[]=up&start=x", "invalid parameter \"start\": cannot parse"),
+        (
+            "delete_series?match[]=up&start=x",
+            "invalid parameter \"start\": invalid time value for 'start': cannot parse",
+        ),
         ("delete_series?match[]=%7B", "invalid parameter \"match[]\": "),
         (
             "snapshot?skip_head=maybe",

@@ -22,6 +22,8 @@ mod node;
 mod noise;
 mod peers;
 mod proto;
+mod queries;
+mod query;
 mod report;
 mod requests;
 mod scrape;
@@ -30,8 +32,19 @@ mod usage;
 mod write;
 
 /// What can be measured, in the order in which it is.
-pub(crate) const MEASURES: [&str; 9] =
-    ["scrape", "start", "write", "write-single", "disk", "churn", "node", "decode", "scale"];
+pub(crate) const MEASURES: [&str; 11] = [
+    "scrape",
+    "start",
+    "write",
+    "write-single",
+    "disk",
+    "query",
+    "query-scale",
+    "churn",
+    "node",
+    "decode",
+    "scale",
+];
 
 /// What is asked for on the command line.
 #[derive(Debug)]
@@ -57,7 +70,7 @@ pub(crate) struct Options {
     pub(crate) interval: Option<u64>,
     pub(crate) warm_up: Option<u64>,
     pub(crate) duration: Option<u64>,
-    /// Another number of series for `write`, `write-single` and `disk`.
+    /// Another number of series for `write`, `write-single`, `disk` and `query`.
     pub(crate) write_series: Option<u64>,
 }
 
@@ -68,6 +81,7 @@ struct Sizes {
     churn: churn::Sizes,
     write: write::Sizes,
     write_single: write::Sizes,
+    query: query::Sizes,
 }
 
 /// One run of the benchmarks.
@@ -108,6 +122,14 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     }
     if wants("write-single") {
         let found = write::run_single(&mut bench)?;
+        bench.take([found], &machine, &mut sections)?;
+    }
+    if wants("query") {
+        let found = query::run(&mut bench)?;
+        bench.take([found], &machine, &mut sections)?;
+    }
+    if wants("query-scale") {
+        let found = query::run_scale(&mut bench)?;
         bench.take([found], &machine, &mut sections)?;
     }
     if wants("churn") {
@@ -175,7 +197,7 @@ fn programs(options: &Options, wanted: &[&str]) -> anyhow::Result<Vec<Program>> 
 }
 
 fn sizes(options: &Options) -> Sizes {
-    let (scrape, churn, mut write, mut single) = if options.quick { small() } else { full() };
+    let (scrape, churn, mut write, mut single, query) = if options.quick { small() } else { full() };
     let scrape = scrape::Sizes {
         series: options.series.unwrap_or(scrape.series),
         targets: options.targets.unwrap_or(scrape.targets),
@@ -195,10 +217,10 @@ fn sizes(options: &Options) -> Sizes {
         let asked = options.write_series.and_then(|series| usize::try_from(series).ok());
         sizes.series = asked.unwrap_or(sizes.series);
     }
-    Sizes { scrape, churn, write, write_single: single }
+    Sizes { scrape, churn, write, write_single: single, query }
 }
 
-type AllSizes = (scrape::Sizes, churn::Sizes, write::Sizes, write::Sizes);
+type AllSizes = (scrape::Sizes, churn::Sizes, write::Sizes, write::Sizes, query::Sizes);
 
 fn full() -> AllSizes {
     let write = write::Sizes {
@@ -223,6 +245,7 @@ fn full() -> AllSizes {
         },
         write,
         write::Sizes { samples: 400, series_per_request: 500, samples_per_series: 1, ..write },
+        query::Sizes { batches: 5, rest: 75, scale: [10_000, 100_000, 1_000_000] },
     )
 }
 
@@ -242,6 +265,7 @@ fn small() -> AllSizes {
         churn::Sizes { series: 1_000, targets: 4, interval: 1, warm_up: 7, duration: 4, per_minute: 5.0 },
         write,
         write::Sizes { samples: 60, series_per_request: 50, samples_per_series: 1, ..write },
+        query::Sizes { batches: 1, rest: 1, scale: [1_000, 2_000, 4_000] },
     )
 }
 

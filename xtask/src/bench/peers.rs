@@ -194,6 +194,11 @@ impl Server {
         usage::memory(self.id()?)
     }
 
+    /// Lets the peak of memory begin anew.
+    pub(crate) fn forget_peak(&mut self) -> anyhow::Result<()> {
+        usage::forget_peak(self.id()?)
+    }
+
     /// Waits; fails as soon as the server ends, or someone asks us to stop.
     pub(crate) fn wait(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;

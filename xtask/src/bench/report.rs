@@ -29,6 +29,8 @@ pub(crate) enum Unit {
     Count,
     Millions,
     Seconds,
+    /// Of a value in seconds.
+    Milliseconds,
     Mebibytes,
     Kibibytes,
 }
@@ -41,6 +43,8 @@ impl Unit {
             Self::Millions => format!("{:.1} M", value / 1e6),
             Self::Seconds if value < 10.0 => format!("{value:.2} s"),
             Self::Seconds => format!("{value:.0} s"),
+            Self::Milliseconds if value < 0.01 => format!("{:.2} ms", value * 1e3),
+            Self::Milliseconds => format!("{:.0} ms", value * 1e3),
             Self::Mebibytes => format!("{:.0} MiB", value / f64::from(1 << 20)),
             Self::Kibibytes => format!("{:.2} KiB", value / 1024.0),
         }
@@ -190,12 +194,14 @@ pub(crate) fn write(path: &Path, sections: &[Section], machine: &str) -> anyhow:
 }
 
 /// All measures, in the page's order.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 11] = [
     "Scraping",
     "Start after kill -9",
     "Remote write, 20 samples per series and request",
     "Remote write, 1 sample per series and request",
     "Bytes on disk",
+    "Queries",
+    "Queries and the number of series",
     "Label churn",
     "Real scrapes of node_exporter",
     "Decoding",

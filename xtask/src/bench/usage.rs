@@ -25,6 +25,11 @@ pub(crate) fn memory(id: u32) -> anyhow::Result<Memory> {
     Ok(Memory { resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), peak: bytes("VmHWM") })
 }
 
+/// Lets the peak of a process begin anew, at what is resident now.
+pub(crate) fn forget_peak(id: u32) -> anyhow::Result<()> {
+    fs::write(format!("/proc/{id}/clear_refs"), "5").context("the peak of memory cannot be reset")
+}
+
 /// User and system time of a process in seconds.
 pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("the process is gone")?;

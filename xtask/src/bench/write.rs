@@ -33,11 +33,12 @@ pub(crate) struct Sizes {
 }
 
 /// What was sent, to be looked for afterwards.
-struct Sent {
-    requests: Requests,
+pub(crate) struct Sent {
+    pub(crate) requests: Requests,
     /// Some series, and the last value of each.
     watched: Vec<(String, f64)>,
-    last_ms: i64,
+    /// Time of the newest samples.
+    pub(crate) last_ms: i64,
     per_series: usize,
 }
 
@@ -163,7 +164,8 @@ pub(crate) fn disk_columns() -> Vec<super::report::Column> {
     ]
 }
 
-fn make(path: &Path, sizes: &Sizes) -> anyhow::Result<Sent> {
+/// Makes the load, kept in the file `path`.
+pub(crate) fn make(path: &Path, sizes: &Sizes) -> anyhow::Result<Sent> {
     ensure!(sizes.connections > 0 && sizes.series >= sizes.connections, "at least one series per connection");
     let mut series = noise::series(sizes.series);
     let labels: Vec<Vec<u8>> = series.iter().map(encoded_labels).collect();
@@ -243,7 +245,7 @@ fn one(bench: &Bench, program: &Program, sent: &Sent, sizes: &Sizes) -> anyhow::
 }
 
 /// Whether the server has what it took: number of samples and last value of some series.
-fn check(server: &Server, sent: &Sent) -> anyhow::Result<()> {
+pub(crate) fn check(server: &Server, sent: &Sent) -> anyhow::Result<()> {
     if server.kind == Kind::Victoria {
         http::get(&server.address, "/internal/force_flush")?;
     }

@@ -3,9 +3,9 @@
 //! The peer is Prometheus 2.42, ours follows the current release. What changed between the two on purpose is listed in
 //! [`Reason`]; each is recognised by what the smallest differing part is and how it differs, not by the query as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::answer::{Answer, Points, Sameness, TOLERANCE, ask, compare, points};
+use super::answer::{Answer, Points, Sameness, TOLERANCE, ask, compare};
 use super::query::{Expr, Times};
 
 /// Differences that are meant.
@@ -25,6 +25,15 @@ pub enum Reason {
     NotFinite,
     /// `rate` and `increase` extrapolate by half an interval at most since 2.51, also before a counter's zero.
     Extrapolation,
+    /// A selector with `@` in a function that changes from step to step (`predict_linear`, a parameter that does) keeps its
+    /// samples since 2.51; formerly its window moved.
+    MovedWindow,
+    /// Which of 0 and -0 is the greater is a matter of their order.
+    SignOfZero,
+    /// Go's logarithms on amd64 take numbers below 2.2e-308 for that.
+    Subnormal,
+    /// The original's answer changes from time to time: ties, and the order in which it sums.
+    Unrepeatable,
     /// Negation, `label_replace` and `label_join` may give two series the same labels since 3.9, at different times.
     Merged,
     /// `atan2` drops the metric's name by now, as the other arithmetic does.
@@ -127,11 +136,12 @@ impl Pair<'_> {
         let (series, their_series) = match (ours, theirs) {
             (Answer::Points(_, series), Answer::Points(_, their_series)) => (series, their_series),
             (Answer::Points(..), Answer::Error(422, _, text)) if text.contains("same labelset") => {
-                let merges =
-                    matches!(expr, Expr::Negate(_) | Expr::Call("label_replace" | "label_join", _));
+                let merges = matches!(expr, Expr::Negate(_) | Expr::Call("label_replace" | "label_join", _));
                 return Ok((merges && times.step_ms > 0).then_some(Reason::Merged));
             }
-            (Answer::Error(422, _, text), Answer::Points(..)) if text.contains("multiple matches for labels") => {
+            (Answer::Error(422, _, text), Answer::Points(..))
+                if text.contains("multiple matches for labels") =>
+            {
                 let filters = matches!(expr, Expr::Binary { op, .. } if ["==", "!=", "<", "<=", ">", ">="].contains(&op.as_str()));
                 return Ok(filters.then_some(Reason::FilteredMatch));
             }
@@ -146,10 +156,11 @@ impl Pair<'_> {
         if let Expr::Binary { op, .. } = expr
             && op == "atan2"
         {
-            let unnamed: Points =
-                their_series.iter().map(|(labels, points)| (without_name(labels), points.clone())).collect();
-            let alike = !matches!(points(series, &unnamed), Sameness::Different(_));
-            return Ok(alike.then_some(Reason::NameOfAtan2));
+            let unnamed: BTreeSet<String> = their_series.keys().map(|labels| without_name(labels)).collect();
+            return Ok(unnamed.iter().eq(series.keys()).then_some(Reason::NameOfAtan2));
+        }
+        if orders_values(expr) && differ_in_zeros(series, their_series) {
+            return Ok(Some(Reason::SignOfZero));
         }
         let values = || parts.last().and_then(|p| p.ours.as_ref()).into_iter().flat_map(Answer::values);
         match expr {
@@ -165,6 +176,19 @@ impl Pair<'_> {
             Expr::Call(name @ ("rate" | "increase"), args) => {
                 let checked = self.extrapolated(name, &args[0], whole, series, their_series)?;
                 Ok(checked.then_some(Reason::Extrapolation))
+            }
+            Expr::Call("ln" | "log2" | "log10", _) => {
+                Ok(values().any(f64::is_subnormal).then_some(Reason::Subnormal))
+            }
+            Expr::Call(name, args)
+                if times.step_ms > 0
+                    && args.iter().any(Expr::has_at)
+                    && (*name == "predict_linear" || args.iter().any(changes)) =>
+            {
+                let first = Times::instant(times.start_ms);
+                let text = expr.text(whole);
+                let (a, b) = (ask(self.ours, &text, first, false)?, ask(self.theirs, &text, first, false)?);
+                Ok((!matches!(compare(&a, &b), Sameness::Different(_))).then_some(Reason::MovedWindow))
             }
             Expr::Call(name, args) if args.iter().any(Expr::is_range) => {
                 let Some(range) = args.iter().find(|a| a.is_range()) else { return Ok(None) };
@@ -194,7 +218,8 @@ impl Pair<'_> {
         }
         for ((labels, ours), theirs) in series.iter().zip(their_series.values()) {
             for ((ts, new), (_, old)) in ours.iter().zip(theirs) {
-                if (new - old).abs() <= TOLERANCE * new.abs().max(old.abs()) || (new.is_nan() && old.is_nan()) {
+                if (new - old).abs() <= TOLERANCE * new.abs().max(old.abs()) || (new.is_nan() && old.is_nan())
+                {
                     continue;
                 }
                 let at = (ts.parse::<f64>()? * 1000.0).round() as i64;
@@ -216,12 +241,38 @@ impl Pair<'_> {
     }
 }
 
+/// Whether an argument is a number that may change from step to step.
+fn changes(argument: &Expr) -> bool {
+    !argument.is_range() && !matches!(argument, Expr::Number(_))
+}
+
+fn orders_values(expr: &Expr) -> bool {
+    match expr {
+        Expr::Aggregate { op, .. } => ["min", "max", "quantile", "topk", "bottomk"].contains(op),
+        Expr::Call(name, _) => ["min_over_time", "max_over_time", "quantile_over_time"].contains(name),
+        _ => false,
+    }
+}
+
+/// Whether what differs is zero on both sides.
+fn differ_in_zeros(ours: &Points, theirs: &Points) -> bool {
+    let unsigned = |points: &Points| -> Points {
+        let points = points.iter();
+        points.map(|(l, p)| (l.clone(), p.iter().map(|(t, v)| (t.clone(), v + 0.0)).collect())).collect()
+    };
+    let kind = || "matrix".to_owned();
+    let (ours, theirs) = (Answer::Points(kind(), unsigned(ours)), Answer::Points(kind(), unsigned(theirs)));
+    !matches!(compare(&ours, &theirs), Sameness::Different(_))
+}
+
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
 }
 
 fn without_name(labels: &str) -> String {
-    let Ok(serde_json::Value::Object(mut labels)) = serde_json::from_str(labels) else { return String::new() };
+    let Ok(serde_json::Value::Object(mut labels)) = serde_json::from_str(labels) else {
+        return String::new();
+    };
     labels.remove("__name__");
     serde_json::Value::Object(labels).to_string()
 }
@@ -279,7 +330,9 @@ fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reas
         "predict_linear" => scale * 3600.0,
         _ => return None,
     };
-    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0));
+    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| {
+        a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0))
+    };
     if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
         return None;
     }

@@ -251,8 +251,7 @@ impl Evaluator<'_> {
                 for step in 0..grid.steps {
                     let Some(v) = input.cells.get(row, step) else { continue };
                     let v = if v.is_nan() { NORMAL_NAN } else { v };
-                    let to =
-                        *by_value.entry(v.to_bits()).or_insert_with(|| row_of(&mut out, &format_f(v)));
+                    let to = *by_value.entry(v.to_bits()).or_insert_with(|| row_of(&mut out, &format_f(v)));
                     count(&mut out, to, step);
                 }
                 for (step, h) in input.histograms_of(row) {

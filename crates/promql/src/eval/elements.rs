@@ -5,9 +5,7 @@ use std::sync::Arc;
 use model::{Histogram, ResetHint};
 
 use crate::annotations::Notes;
-use crate::histogram::{
-    HistogramOp, Sample, add, compact, div, equals, mul, sub, trim_lower, trim_upper,
-};
+use crate::histogram::{HistogramOp, Sample, add, compact, div, equals, mul, sub, trim_lower, trim_upper};
 use crate::parser::{BinaryOp, Span};
 
 /// A remark on a pair. Of all pairs of a step the last one's is passed on, as upstream does.
@@ -48,7 +46,9 @@ pub(super) enum Element {
 /// `lhs op rhs`, where one of both is a histogram (or, for the trimming operators, neither).
 pub(super) fn element(op: BinaryOp, lhs: &Sample, rhs: &Sample) -> Element {
     match (lhs, rhs) {
-        (Sample::Float(factor), Sample::Histogram(h)) if op == BinaryOp::Mul => changed(h, |h| mul(h, *factor)),
+        (Sample::Float(factor), Sample::Histogram(h)) if op == BinaryOp::Mul => {
+            changed(h, |h| mul(h, *factor))
+        }
         (Sample::Histogram(h), Sample::Float(v)) => match op {
             BinaryOp::Mul => changed(h, |h| mul(h, *v)),
             BinaryOp::Div => changed(h, |h| div(h, *v)),

@@ -55,7 +55,9 @@ impl Evaluator<'_> {
         let (smoothed, range_ms) = (range.smoothed(), range.range_ms);
         self.extended_raw(range, &ends, &mut |labels, column| {
             if !column.histograms.is_empty() {
-                let Some(block) = self.extended_mixed(name, range, labels, column, &ends) else { return Ok(()) };
+                let Some(block) = self.extended_mixed(name, range, labels, column, &ends) else {
+                    return Ok(());
+                };
                 return sink(if range.at.0.is_some() { block.broadcast(grid.steps) } else { block });
             }
             let Column { ts, values, .. } = column;
@@ -173,11 +175,7 @@ impl Evaluator<'_> {
     }
 
     /// The samples of a range with a modifier, edges included, at the root of an instant query.
-    pub(super) fn extended_root(
-        &self,
-        range: &Extended<'_>,
-        grid: &Grid,
-    ) -> Result<Vec<Series>, QueryError> {
+    pub(super) fn extended_root(&self, range: &Extended<'_>, grid: &Grid) -> Result<Vec<Series>, QueryError> {
         let ends = shift(grid, range.at.0, range.at.1);
         let edges = Edges { start: ends.start - range.range_ms, end: ends.start, smoothed: range.smoothed() };
         let mut all = Vec::new();

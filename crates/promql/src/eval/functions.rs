@@ -256,8 +256,8 @@ fn simple(name: &str) -> Option<fn(f64) -> f64> {
         "sinh" => f64::sinh,
         "cosh" => f64::cosh,
         "tanh" => f64::tanh,
-        "asinh" => f64::asinh,
-        "acosh" => f64::acosh,
+        "asinh" => asinh,
+        "acosh" => acosh,
         "atanh" => f64::atanh,
         "deg" => |v| v * 180.0 / std::f64::consts::PI,
         "rad" => |v| v * std::f64::consts::PI / 180.0,
@@ -272,6 +272,18 @@ fn simple(name: &str) -> Option<fn(f64) -> f64> {
         },
         _ => return None,
     })
+}
+
+/// From here on `x * x + 1` is `x * x`.
+const LARGE: f64 = (1_u64 << 28) as f64;
+
+/// As Go's, without the overflow of std's for the largest numbers.
+fn asinh(v: f64) -> f64 {
+    if v.abs() > LARGE { (v.abs().ln() + std::f64::consts::LN_2).copysign(v) } else { v.asinh() }
+}
+
+fn acosh(v: f64) -> f64 {
+    if v > LARGE { v.ln() + std::f64::consts::LN_2 } else { v.acosh() }
 }
 
 fn date_field(name: &str) -> Option<fn(&Date) -> i64> {
@@ -291,6 +303,17 @@ fn date_field(name: &str) -> Option<fn(&Date) -> i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn area_functions_do_not_overflow() {
+        assert_eq!(asinh(-f64::MAX), -710.475_860_073_943_9);
+        assert_eq!(acosh(f64::MAX), 710.475_860_073_943_9);
+        assert_eq!((asinh(f64::INFINITY), acosh(1.0)), (f64::INFINITY, 0.0));
+        assert!(asinh(f64::NAN).is_nan() && acosh(0.5).is_nan() && asinh(-0.0).is_sign_negative());
+        let steady =
+            [asinh(LARGE) - asinh(LARGE * (1.0 + 1e-15)), acosh(LARGE) - acosh(LARGE * (1.0 + 1e-15))];
+        assert!(steady.iter().all(|d| d.abs() < 1e-13));
+    }
 
     #[test]
     fn extremes_are_gos() {

@@ -113,8 +113,9 @@ fn each_quantile(
 pub(super) fn fraction(ev: &Evaluator<'_>, args: &mut Args<'_>, _: &Grid) -> Result<Block, QueryError> {
     let (lower, upper, block) = (args.scalar()?, args.scalar()?, args.vector()?);
     let span = args.span(2);
-    let classic =
-        |_: &LabelSet, step: usize, buckets: &mut Vec<Bucket>| bucket_fraction(lower[step], upper[step], buckets);
+    let classic = |_: &LabelSet, step: usize, buckets: &mut Vec<Bucket>| {
+        bucket_fraction(lower[step], upper[step], buckets)
+    };
     let native = |labels: &LabelSet, step: usize, h: &model::Histogram| {
         let (value, nan) = crate::histogram::fraction(lower[step], upper[step], h);
         if nan != NanObservations::None {
@@ -153,7 +154,8 @@ fn evaluate(
             let mut cells = GridBlock::new(1, steps);
             let same = index.get(labels).copied();
             for (step, h) in block.histograms_of(row) {
-                let has_bucket = |i: usize| found[i].rows.iter().any(|(_, r)| bit(block.cells.row(*r).1, *step));
+                let has_bucket =
+                    |i: usize| found[i].rows.iter().any(|(_, r)| bit(block.cells.row(*r).1, *step));
                 if let Some(i) = same.filter(|i| has_bucket(*i)) {
                     ev.notes.borrow_mut().mixed_classic_native(name_left(ev, labels), span);
                     let words = conflicts.entry(i).or_insert_with(|| vec![0; steps.div_ceil(64)]);

@@ -3,15 +3,13 @@
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use model::{Histogram, LabelSet};
-use storage::histogram_cost;
 use std::sync::Arc;
+use storage::histogram_cost;
 
 use super::Evaluator;
 use super::block::{Block, HistogramRow};
 use crate::error::QueryError;
-use crate::histogram::{
-    HistogramAvg, HistogramError, HistogramOp, HistogramSum, Reconciled, compact,
-};
+use crate::histogram::{HistogramAvg, HistogramError, HistogramOp, HistogramSum, Reconciled, compact};
 use crate::parser::{AggregateOp, Span};
 use crate::plan::Aggregate;
 
@@ -32,7 +30,9 @@ enum Cell {
     /// Floats came first, so that there will be no result.
     AfterFloats,
     /// Exponential and custom buckets met; whether floats had come before.
-    Incompatible { floats: bool },
+    Incompatible {
+        floats: bool,
+    },
 }
 
 impl HistogramFold {

@@ -215,7 +215,9 @@ impl Evaluator<'_> {
             .collect::<Result<_, _>>()?;
         self.raw(&window.range, grid, &mut |labels, column| {
             if !column.histograms.is_empty() {
-                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else { return Ok(()) };
+                let Some(block) = self.mixed_by_step(window, &fns, labels, column, grid)? else {
+                    return Ok(());
+                };
                 return sink(block);
             }
             let Column { ts, values, .. } = column;
@@ -300,6 +302,9 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let grid = Grid::range(start, outer.end(), step);
+        // Before anything of the grid's length is made: `vector(1)[100y:1ms]` ends here, not the process.
+        self.ctx.hold(grid.steps)?;
+        self.ctx.release(grid.steps);
         let evaluated = self.tally_subquery(&grid, outer, range_ms, || self.eval(node, &grid));
         let inner = match evaluated? {
             Out::Vector(block) => block,
@@ -315,11 +320,7 @@ impl Evaluator<'_> {
     }
 
     /// A range vector at the root of an instant query.
-    pub(crate) fn range_root(
-        &self,
-        range: &RangeNode,
-        grid: &Grid,
-    ) -> Result<Vec<Series>, QueryError> {
+    pub(crate) fn range_root(&self, range: &RangeNode, grid: &Grid) -> Result<Vec<Series>, QueryError> {
         if let Some(range) = extended(range) {
             return self.extended_root(&range, grid);
         }
@@ -338,6 +339,7 @@ impl Evaluator<'_> {
             self.raw(range, grid, &mut |labels, column| {
                 // Until the result is sent: `raw` gives back only what the batch held.
                 self.ctx.hold(column_cost(column))?;
+                self.ctx.hold_bytes(size_of::<Series>() + 16 * column_cost(column))?;
                 all.push(column.to_series(labels.clone()));
                 Ok(())
             })?;
@@ -406,14 +408,16 @@ pub(super) fn shift(grid: &Grid, at_ms: Option<i64>, offset_ms: i64) -> Grid {
 /// A range selector with a modifier, if it has one.
 fn extended(range: &RangeNode) -> Option<Extended<'_>> {
     match &range.source {
-        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => Some(Extended {
-            matchers,
-            detail: *detail,
-            span: range.span,
-            modifier: *modifier,
-            range_ms: range.range_ms,
-            at: (range.at_ms, range.offset_ms),
-        }),
+        Source::Selector { matchers, modifier, detail } if *modifier != RangeModifier::None => {
+            Some(Extended {
+                matchers,
+                detail: *detail,
+                span: range.span,
+                modifier: *modifier,
+                range_ms: range.range_ms,
+                at: (range.at_ms, range.offset_ms),
+            })
+        }
         _ => None,
     }
 }

@@ -56,7 +56,6 @@ fn ldexp(fraction: f64, exp: i64) -> f64 {
 /// `2^(i/256) / 2`, to the bit as upstream's table has them (up to four units in the last place below the nearest double): a
 /// bound that differs by a bit would not be equal to theirs. Every other one is the table of the next coarser schema.
 #[rustfmt::skip]
-#[expect(clippy::excessive_precision, clippy::approx_constant, reason = "the table is upstream's to the bit")]
 const FRACTIONS: [f64; 256] = [
     0.5, 0.5013556375251013, 0.5027149505564014, 0.5040779490592088,
     0.5054446430258502, 0.5068150424757447, 0.5081891574554764, 0.509566998038869,

@@ -132,7 +132,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, h: &Histogram) -> (f64, NanObserv
     } else {
         count = h.count;
     }
-    let capped = |rank: Option<f64>| rank.filter(|r| !(*r > count)).unwrap_or(count);
+    let capped = |rank: Option<f64>| rank.map_or(count, |r| if r > count { count } else { r });
     ((capped(upper_rank) - capped(lower_rank)) / h.count, nans)
 }
 

@@ -34,17 +34,17 @@ pub fn detect_reset(current: &Histogram, previous: &Histogram) -> bool {
         Indexed::new(&previous.positive_spans, &previous.positive_buckets),
         Indexed::new(&previous.negative_spans, &previous.negative_buckets),
     ];
-    let [positive, negative] = sides.clone();
     let (zero_count, threshold) = zero_count_within(
         previous.zero_count,
         current.zero_threshold,
         previous.zero_threshold,
-        sides,
+        &sides,
         previous.schema,
     );
     if threshold != current.zero_threshold || current.zero_count < zero_count {
         return true;
     }
+    let [positive, negative] = sides;
     let now = Indexed::new(&current.positive_spans, &current.positive_buckets);
     went_down(now, positive, current, previous)
         || went_down(

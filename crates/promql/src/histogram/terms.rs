@@ -231,7 +231,7 @@ impl<C: Cell> Terms<C> {
     /// The zero count a wider zero bucket would have, and the width it needs so as not to end within a populated bucket.
     fn zero_count_within(&self, threshold: f64) -> (C, f64) {
         let sides = [self.positive.iter(), self.negative.iter()];
-        zero_count_within(self.zero_count, threshold, self.zero_threshold, sides, self.schema)
+        zero_count_within(self.zero_count, threshold, self.zero_threshold, &sides, self.schema)
     }
 
     /// Adds custom buckets where bounds differ: to the buckets between the bounds both have.
@@ -256,7 +256,7 @@ pub(super) fn zero_count_within<C: Cell>(
     zero_count: C,
     mut threshold: f64,
     own_threshold: f64,
-    sides: [Indexed<'_, C>; 2],
+    sides: &[Indexed<'_, C>; 2],
     schema: i32,
 ) -> (C, f64) {
     if threshold == own_threshold {
@@ -266,7 +266,7 @@ pub(super) fn zero_count_within<C: Cell>(
     loop {
         let before = threshold;
         let mut total = zero_count;
-        for side in &sides {
+        for side in sides {
             for (index, cell) in side.clone() {
                 if exponential(index.wrapping_sub(1), schema) >= threshold {
                     break;

@@ -245,7 +245,7 @@ fn instant_rate(f: RangeFn, samples: &[(i64, Sample)], end_ms: i64, range_ms: i6
     if rate && (is_gauge(a) || is_gauge(b)) {
         result.note(WindowNote::NotCounter);
     }
-    if !rate && !(is_gauge(a) && is_gauge(b)) {
+    if !(rate || is_gauge(a) && is_gauge(b)) {
         result.note(WindowNote::NotGauge);
     }
     let mut h = Histogram::clone(b);

@@ -78,7 +78,9 @@ fn continues_chunk(h: &Histogram, before: &Histogram) -> bool {
         && h.zero_threshold == before.zero_threshold
         && h.custom_values == before.custom_values;
     h.is_stale()
-        || (layout && gauge(h) == gauge(before) && (gauge(h) || !promql::histogram::detect_reset(&comparable, before)))
+        || (layout
+            && gauge(h) == gauge(before)
+            && (gauge(h) || !promql::histogram::detect_reset(&comparable, before)))
 }
 
 /// The store.
@@ -148,8 +150,16 @@ impl Memory {
 
 impl LeafExecutor for Memory {
     fn covers(&self) -> Option<TimeRange> {
-        let mint = self.series.iter().flat_map(|s| s.ts.first().into_iter().chain(s.histograms.first().map(|h| &h.0))).min()?;
-        let maxt = self.series.iter().flat_map(|s| s.ts.last().into_iter().chain(s.histograms.last().map(|h| &h.0))).max()?;
+        let mint = self
+            .series
+            .iter()
+            .flat_map(|s| s.ts.first().into_iter().chain(s.histograms.first().map(|h| &h.0)))
+            .min()?;
+        let maxt = self
+            .series
+            .iter()
+            .flat_map(|s| s.ts.last().into_iter().chain(s.histograms.last().map(|h| &h.0)))
+            .max()?;
         Some(TimeRange { mint: *mint, maxt: *maxt })
     }
 
@@ -164,9 +174,8 @@ impl LeafExecutor for Memory {
         let series = self.selected(&request.matchers);
         let size = if self.batch == 0 { series.len().max(1) } else { self.batch };
         let range = request.time_range();
-        let has_histograms = |s: &StoredSeries| {
-            s.histograms.iter().any(|(t, _)| (range.mint..=range.maxt).contains(t))
-        };
+        let has_histograms =
+            |s: &StoredSeries| s.histograms.iter().any(|(t, _)| (range.mint..=range.maxt).contains(t));
         // Like a store that batches by kind of series: neighbours of one kind stay together.
         let kinds = series.chunk_by(|a, b| has_histograms(a) == has_histograms(b));
         for part in kinds.flat_map(|part| part.chunks(size)) {

@@ -3,6 +3,7 @@
 //! What is sealed is copied under the lock, encoded and written without it, and taken out of memory under it again. Meanwhile
 //! samples may be appended but nothing else happens: who seals, flushes or drops holds `maintenance`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,8 +17,10 @@ use super::{ChunkCodec, Loose, LooseSeries, Pressure, STREAM_BYTES, STREAM_URGEN
 use crate::Store;
 use crate::chunkfile::{Batch, Item};
 
-/// Series that are copied at once.
+/// Series whose chunks are written at once.
 const PORTION: usize = 16 << 10;
+/// Series that are copied, or let go of, under one hold of the lock: about a millisecond.
+const HELD: usize = 1024;
 /// Chunks per item of a chunk file.
 const PER_ITEM: u32 = 4096;
 /// A chunk has up to this many times `seal_samples`, where so many wait.
@@ -31,7 +34,8 @@ const FAR_OVER: usize = 4;
 #[derive(Debug)]
 struct Job {
     series: u32,
-    stream: Vec<u8>,
+    /// Where in the copies its stream is.
+    stream: Range<usize>,
     count: u32,
     /// Pieces of one kind, the first ones of that kind.
     pieces: Vec<(u8, Vec<Piece>)>,
@@ -62,14 +66,17 @@ impl Loose {
         series
     }
 
-    fn job(&mut self, series: u32, seal_samples: usize) -> Option<Job> {
+    /// What is to be sealed of a series; its stream is copied to the end of `streams`.
+    fn job(&mut self, series: u32, seal_samples: usize, streams: &mut Vec<u8>) -> Option<Job> {
         let slot = self.slot_of(series)?;
         let Self { pages, codec, block_span_ms, bytes, .. } = self;
         let (page, i) = super::page_of(slot);
         let entry = &mut pages[page][i];
-        let mut job = Job { series, stream: vec![], count: 0, pieces: vec![], chunks: 0 };
+        let mut job = Job { series, stream: 0..0, count: 0, pieces: vec![], chunks: 0 };
         if stream_is_ready(entry, seal_samples) {
-            job.stream.clone_from(&entry.stream);
+            let start = streams.len();
+            streams.extend_from_slice(&entry.stream);
+            job.stream = start..streams.len();
             job.count = entry.count;
         }
         let before = entry.memory();
@@ -85,7 +92,7 @@ impl Loose {
         Some(job)
     }
 
-    fn install(&mut self, jobs: &[Job], mut chunks: impl Iterator<Item = Sealed>) {
+    fn install(&mut self, jobs: &[Job], chunks: &mut impl Iterator<Item = Sealed>) {
         for job in jobs {
             let these: Vec<Sealed> = chunks.by_ref().take(job.chunks as usize).collect();
             let Some(slot) = self.slot_of(job.series) else { continue };
@@ -156,6 +163,8 @@ impl Extra {
 #[derive(Debug, Default)]
 struct Sealer {
     codec: ChunkCodec,
+    /// Copies of streams.
+    streams: Vec<u8>,
     samples: Vec<(i64, f64)>,
     histograms: Vec<(i64, Arc<Histogram>)>,
     ts: Vec<i64>,
@@ -171,7 +180,10 @@ impl Sealer {
         self.pieces.clear();
         self.samples.clear();
         let samples = &mut self.samples;
-        if State::default().decode(&job.stream, job.count as usize, |ts, v| samples.push((ts, v))).is_none() {
+        if State::default()
+            .decode(&self.streams[job.stream.clone()], job.count as usize, |ts, v| samples.push((ts, v)))
+            .is_none()
+        {
             self.damaged += 1;
         }
         float_pieces(&self.samples, most, false, span, &mut self.codec, &mut self.pieces);
@@ -227,19 +239,23 @@ impl Store {
 
     fn seal_portion(&self, portion: &[u32], sealer: &mut Sealer) -> Result<(), Error> {
         let seal_samples = self.options.seal_samples;
-        let mut jobs: Vec<Job> = {
-            let mut loose = self.loose.write();
-            portion.iter().filter_map(|&s| loose.job(s, seal_samples)).collect()
-        };
+        let mut jobs: Vec<Job> = Vec::with_capacity(portion.len());
         let (mut batch, mut item, mut items) = (Batch::default(), ItemBuilder::default(), 0);
-        for job in &mut jobs {
-            sealer.encode(job, seal_samples * LONGEST, self.options.block_span_ms);
-            sealer.pieces.iter().for_each(|p| item.push(job.series, p));
-            job.chunks = u32::try_from(sealer.pieces.len()).expect("fewer chunks than samples");
-            job.stream = vec![];
-            if item.count >= PER_ITEM {
-                batch.loose(&std::mem::take(&mut item));
-                items += 1;
+        for held in portion.chunks(HELD) {
+            let first = jobs.len();
+            sealer.streams.clear();
+            {
+                let mut loose = self.loose.write();
+                jobs.extend(held.iter().filter_map(|&s| loose.job(s, seal_samples, &mut sealer.streams)));
+            }
+            for job in &mut jobs[first..] {
+                sealer.encode(job, seal_samples * LONGEST, self.options.block_span_ms);
+                sealer.pieces.iter().for_each(|p| item.push(job.series, p));
+                job.chunks = u32::try_from(sealer.pieces.len()).expect("fewer chunks than samples");
+                if item.count >= PER_ITEM {
+                    batch.loose(&std::mem::take(&mut item));
+                    items += 1;
+                }
             }
         }
         if item.count > 0 {
@@ -250,15 +266,20 @@ impl Store {
             return Ok(());
         }
         let (file, items) = self.append_chunks(&batch, items)?;
-        let mut loose = self.loose.write();
         let mut sealed = vec![];
-        for item in items {
-            if let Item::Loose(item) = item {
-                loose.add_map(file, &item);
-                sealed.extend(item.chunks.iter().map(|c| Sealed::new(file, c)));
+        {
+            let mut loose = self.loose.write();
+            for item in items {
+                if let Item::Loose(item) = item {
+                    loose.add_map(file, &item);
+                    sealed.extend(item.chunks.iter().map(|c| Sealed::new(file, c)));
+                }
             }
         }
-        loose.install(&jobs, sealed.into_iter());
+        let mut sealed = sealed.into_iter();
+        for held in jobs.chunks(HELD) {
+            self.loose.write().install(held, &mut sealed);
+        }
         Ok(())
     }
 

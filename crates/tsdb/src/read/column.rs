@@ -111,7 +111,8 @@ impl SeriesReader {
             && match (&places.groups[..], places.loose) {
                 ([], None) => true,
                 ([], Some(_)) => {
-                    self.loose_samples.histograms.is_empty() && self.loose_samples.ts.first().is_none_or(after)
+                    self.loose_samples.histograms.is_empty()
+                        && self.loose_samples.ts.first().is_none_or(after)
                 }
                 ([(view, _)], None) => view.ts.first().is_none_or(after),
                 _ => false,
@@ -131,12 +132,17 @@ impl SeriesReader {
             }
             self.ts_of_blocks = self.ts.len();
         }
-        self.values.clear();
+        // What the last series left is overwritten, not cleared first.
+        let mut at = 0;
         for &(number, chunk) in &self.chunks {
-            let at = self.values.len();
-            self.values.resize(at + chunk.rows as usize, 0.0);
-            block(number).values(&chunk, &mut self.decoder, &mut self.values[at..])?;
+            let end = at + chunk.rows as usize;
+            if self.values.len() < end {
+                self.values.resize(end, 0.0);
+            }
+            block(number).values(&chunk, &mut self.decoder, &mut self.values[at..end])?;
+            at = end;
         }
+        self.values.truncate(at);
         let base = self.ts_of_blocks;
         match places.groups.first() {
             Some((view, slot)) => {
@@ -155,7 +161,7 @@ impl SeriesReader {
                 self.view_of = 0;
             }
         }
-        // The first series of all may have no sample.
+        // A reader that has read nothing yet has no windows, and a series may have no samples at all in the range.
         if changed || self.windows.is_empty() {
             self.within = rows_of(&self.ts, request.time_range());
             self.windows = self.windows_of(request);
@@ -210,6 +216,9 @@ impl SeriesReader {
         // No chunk is named by this: the next series starts afresh.
         self.ts_of.push((u32::MAX, u32::MAX));
         let range = request.time_range();
+        if let Some(damaged) = self.read_loose_alone(places, request) {
+            return damaged;
+        }
         let mut damaged = 0;
         let mut merged: Vec<(i64, f64)> = vec![];
         for &(view, slot) in &places.groups {
@@ -269,6 +278,22 @@ impl SeriesReader {
         self.within = rows_of(&self.ts, range);
         self.windows = self.windows_of(request);
         damaged
+    }
+
+    /// Reads a series that has plain loose samples only, which are in order already: there is nothing to merge. `None` where it
+    /// has more.
+    fn read_loose_alone(&mut self, places: &Places<'_>, request: &LeafRequest) -> Option<u64> {
+        let alone = places.groups.is_empty()
+            && self.chunks.is_empty()
+            && places.foreign.is_empty()
+            && places.deleted.is_empty();
+        let loose = places.loose.filter(|loose| alone && !loose.has_histograms())?;
+        let damaged = self.loose.read(loose, &mut self.loose_samples);
+        std::mem::swap(&mut self.ts, &mut self.loose_samples.ts);
+        std::mem::swap(&mut self.values, &mut self.loose_samples.values);
+        self.within = rows_of(&self.ts, request.time_range());
+        self.windows = self.windows_of(request);
+        Some(damaged)
     }
 
     fn read_histograms(&mut self, places: &Places<'_>, range: TimeRange) -> u64 {

@@ -109,7 +109,7 @@ impl Store {
             units.iter().map(|unit| unit.iter().filter_map(&mut describe).collect()).collect();
         drop(index);
         let series = described.iter().flatten().map(|s| s.series).filter(|s| *s != NOWHERE);
-        let loose = LooseView::new(self, series, range);
+        let loose = LooseView::new(self, series.collect::<Vec<_>>().into_iter(), range);
         (described, Wave { groups, slots, loose, rows })
     }
 
@@ -176,7 +176,9 @@ impl Store {
                 }
                 op => {
                     let markers = match op {
-                        LeafOp::Samples | LeafOp::Range(RangeFn::Last | RangeFn::LastTimestamp) => Markers::Kept,
+                        LeafOp::Samples | LeafOp::Range(RangeFn::Last | RangeFn::LastTimestamp) => {
+                            Markers::Kept
+                        }
                         LeafOp::Select | LeafOp::Range(_) => Markers::LeftOut,
                     };
                     let LeafBatch { labels, data: LeafData::Raw(raw) } = out.of_kind(Kind::Raw)? else {

@@ -103,8 +103,9 @@ impl LooseView {
         if loose.is_empty() {
             return Self::default();
         }
-        let take = |id| Some((id, loose.take(id, range.mint, range.maxt)?));
-        Self { series: selected.filter_map(take).collect() }
+        let mut series = HashMap::with_capacity(selected.size_hint().1.unwrap_or(0));
+        series.extend(selected.filter_map(|id| Some((id, loose.take(id, range.mint, range.maxt)?))));
+        Self { series }
     }
 
     pub(super) fn get(&self, series: u32) -> Option<&LooseTaken> {

@@ -7,7 +7,13 @@ pub(crate) const COMMAND: Command = Command {
     name: "vigie run",
     about: "The whole stack from the files found in DIR (default: .): prometheus.yml, alertmanager.yml, provisioning/, dashboards/, web.yml.",
     positional: Some("[<DIR>]"),
-    flags: &[MAIN, super::prometheus::RECEIVE, super::store::STORE, super::prometheus::QUERY, super::prometheus::LOG],
+    flags: &[
+        MAIN,
+        super::prometheus::RECEIVE,
+        super::store::STORE,
+        super::prometheus::QUERY,
+        super::prometheus::LOG,
+    ],
 };
 
 const MAIN: &[Flag] = &[

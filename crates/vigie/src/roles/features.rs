@@ -15,29 +15,42 @@ enum Effect {
 
 use Effect::{Engine, Later, NoOp};
 
-const ALWAYS_ON: &str =
-    "This option for --enable-feature is now permanently enabled and therefore a no-op.";
+const ALWAYS_ON: &str = "This option for --enable-feature is now permanently enabled and therefore a no-op.";
 
 /// The names of upstream 3.14.
 const KNOWN: &[(&str, Effect)] = &[
-    ("auto-reload-config", NoOp("This option for --enable-feature is deprecated. Use --config.auto-reload instead.")),
+    (
+        "auto-reload-config",
+        NoOp("This option for --enable-feature is deprecated. Use --config.auto-reload instead."),
+    ),
     ("concurrent-rule-eval", Later),
     ("created-timestamp-zero-ingestion", Later),
-    ("delayed-compaction", NoOp("Blocks are merged one at a time, in a thread of their own: there is nothing to delay.")),
+    (
+        "delayed-compaction",
+        NoOp("Blocks are merged one at a time, in a thread of their own: there is nothing to delay."),
+    ),
     ("exemplar-storage", NoOp(ALWAYS_ON)),
     ("extra-scrape-metrics", Later),
     ("fast-startup", NoOp(ALWAYS_ON)),
     ("histograms-st-encoding", Later),
     ("memory-snapshot-on-shutdown", NoOp("Starting replays no log that a snapshot could spare.")),
     ("metadata-wal-records", Later),
-    ("native-histograms", NoOp("This option for --enable-feature is a no-op. To scrape native histograms, set the scrape_native_histograms scrape config setting to true.")),
+    (
+        "native-histograms",
+        NoOp(
+            "This option for --enable-feature is a no-op. To scrape native histograms, set the scrape_native_histograms scrape config setting to true.",
+        ),
+    ),
     ("old-ui", NoOp("There is one user interface only.")),
     ("ooo-native-histograms", NoOp(ALWAYS_ON)),
     ("otlp-deltatocumulative", Later),
     ("otlp-native-delta-ingestion", Later),
     (
         "promql-binop-fill-modifiers",
-        Engine(|o| o.parser.binop_fill_modifiers = true, "Experimental PromQL binary operator fill modifiers enabled."),
+        Engine(
+            |o| o.parser.binop_fill_modifiers = true,
+            "Experimental PromQL binary operator fill modifiers enabled.",
+        ),
     ),
     (
         "promql-delayed-name-removal",
@@ -50,7 +63,10 @@ const KNOWN: &[(&str, Effect)] = &[
     ),
     (
         "promql-extended-range-selectors",
-        Engine(|o| o.parser.extended_range_selectors = true, "Experimental PromQL extended range selectors enabled."),
+        Engine(
+            |o| o.parser.extended_range_selectors = true,
+            "Experimental PromQL extended range selectors enabled.",
+        ),
     ),
     (
         "promql-per-step-stats",
@@ -66,7 +82,13 @@ const KNOWN: &[(&str, Effect)] = &[
             "Experimental type and unit labels enabled in queries; scrapes do not add them yet",
         ),
     ),
-    ("use-start-timestamps", Later),
+    (
+        "use-start-timestamps",
+        Engine(
+            |o| o.use_start_timestamps = true,
+            "Experimental usage of start timestamps in PromQL engine is enabled; scrapes do not store them yet",
+        ),
+    ),
     ("use-uncached-io", NoOp("The store decides by itself what it keeps in the page cache.")),
     ("xor2-encoding", NoOp("The store has its own encoding.")),
 ];
@@ -90,10 +112,43 @@ pub(crate) fn enable<'a>(names: impl IntoIterator<Item = &'a str>, options: &mut
 
 /// Service discoveries of upstream; only `static` finds targets here.
 const DISCOVERIES: &[&str] = &[
-    "aws", "azure", "consul", "digitalocean", "dns", "docker", "dockerswarm", "ec2", "ecs", "elasticache", "eureka",
-    "file", "gce", "hetzner", "http", "ionos", "kubernetes", "kuma", "lightsail", "linode", "marathon", "msk", "nerve",
-    "nomad", "oci", "openstack", "outscale", "ovhcloud", "puppetdb", "rds", "scaleway", "serverset", "stackit",
-    "static", "triton", "uyuni", "vultr",
+    "aws",
+    "azure",
+    "consul",
+    "digitalocean",
+    "dns",
+    "docker",
+    "dockerswarm",
+    "ec2",
+    "ecs",
+    "elasticache",
+    "eureka",
+    "file",
+    "gce",
+    "hetzner",
+    "http",
+    "ionos",
+    "kubernetes",
+    "kuma",
+    "lightsail",
+    "linode",
+    "marathon",
+    "msk",
+    "nerve",
+    "nomad",
+    "oci",
+    "openstack",
+    "outscale",
+    "ovhcloud",
+    "puppetdb",
+    "rds",
+    "scaleway",
+    "serverset",
+    "stackit",
+    "static",
+    "triton",
+    "uyuni",
+    "vultr",
 ];
 
 /// What may be done over HTTP, for [`of`].
@@ -157,7 +212,10 @@ mod tests {
     #[test]
     fn names_act_on_the_engine() {
         let mut options = EngineOptions::default();
-        enable(["promql-per-step-stats", "promql-experimental-functions", "nonsense", "old-ui"], &mut options);
+        enable(
+            ["promql-per-step-stats", "promql-experimental-functions", "nonsense", "old-ui"],
+            &mut options,
+        );
         assert!(options.per_step_stats && options.parser.experimental_functions);
         assert!(!options.delayed_name_removal && !options.parser.binop_fill_modifiers);
         assert!(KNOWN.is_sorted_by_key(|(name, _)| *name));

@@ -236,13 +236,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     tracing::info!(duration = ?opening.elapsed(), "TSDB started");
 
     let engine = promql::Engine::new(options.engine);
-    let watch = Watch::new(
-        &options.storage_path,
-        engine.turns(),
-        engine.options(),
-        &registry,
-        Arc::clone(&clock),
-    );
+    let watch =
+        Watch::new(&options.storage_path, engine.turns(), engine.options(), &registry, Arc::clone(&clock));
     let watch = Arc::new(watch);
     let engine = Arc::new(engine.with_watch(watch.clone()));
     let mut notifier = notifier::Manager::new(options.notifier);

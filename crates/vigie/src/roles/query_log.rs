@@ -49,9 +49,8 @@ fn line(record: &QueryRecord<'_>, now_ms: i64) -> Vec<u8> {
         "start": date(record.start_ms),
         "step": record.step_ms / 1000,
     }));
-    let mut line = format!(
-        "{{\"time\":{time},\"level\":\"INFO\",\"msg\":\"promql query logged\",\"params\":{params}"
-    );
+    let mut line =
+        format!("{{\"time\":{time},\"level\":\"INFO\",\"msg\":\"promql query logged\",\"params\":{params}");
     if let Some(error) = record.error {
         line += &format!(",\"error\":{}", text(&json!(error.message)));
     }
@@ -90,7 +89,8 @@ mod tests {
         let log = QueryLog::default();
         let stats = QueryStats { total_samples: 3, ..QueryStats::default() };
         let error = QueryError::new(QueryErrorKind::Timeout, "query timed out in query queue");
-        let origin = Origin::Http { client_ip: "::1".into(), method: "GET".into(), path: "/api/v1/query".into() };
+        let origin =
+            Origin::Http { client_ip: "::1".into(), method: "GET".into(), path: "/api/v1/query".into() };
         let rule = Origin::RuleGroup { file: "r.yml".into(), name: "g".into() };
         let record = QueryRecord {
             query: "up{a=\"b\"}",
@@ -122,11 +122,16 @@ mod tests {
         });
         assert_eq!(old[0]["params"], params);
         assert_eq!(old[0]["time"], "1970-01-01T00:00:01.500Z");
-        assert_eq!(old[0]["httpRequest"], json!({"clientIP": "::1", "method": "GET", "path": "/api/v1/query"}));
+        assert_eq!(
+            old[0]["httpRequest"],
+            json!({"clientIP": "::1", "method": "GET", "path": "/api/v1/query"})
+        );
         assert_eq!(old[0]["stats"]["samples"]["totalQueryableSamples"], 3);
         assert_eq!(old[0].get("error"), None);
         assert_eq!(new[0]["error"], "query timed out in query queue");
         assert_eq!(new[0]["ruleGroup"], json!({"file": "r.yml", "name": "g"}));
-        assert!(log.open("/nowhere/at/all").unwrap_err().starts_with("can't create json log file: open /nowhere"));
+        assert!(
+            log.open("/nowhere/at/all").unwrap_err().starts_with("can't create json log file: open /nowhere")
+        );
     }
 }

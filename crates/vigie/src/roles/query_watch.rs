@@ -93,7 +93,9 @@ impl Watch {
         clock: Clock,
     ) -> Self {
         let active = ActiveQueries::open(dir, turns, Arc::clone(&clock))
-            .map_err(|e| tracing::warn!(err = %e, "Failed to create the file of active queries; going on without"))
+            .map_err(
+                |e| tracing::warn!(err = %e, "Failed to create the file of active queries; going on without"),
+            )
             .ok();
         let counter = |name, help| registry.counter(name, help, &[]).with(&[]);
         let gauge = |name, help| registry.gauge(name, help, &[]).with(&[]);
@@ -103,8 +105,11 @@ impl Watch {
             &["slice"],
             &[0.01, 0.1, 1.0, 10.0],
         );
-        let slices = ["inner_eval", "prepare_time", "queue_time", "result_sort"]
-            .map(|name| Slice { name, buckets: buckets.with(&[name]), recent: Mutex::default() });
+        let slices = ["inner_eval", "prepare_time", "queue_time", "result_sort"].map(|name| Slice {
+            name,
+            buckets: buckets.with(&[name]),
+            recent: Mutex::default(),
+        });
         let slices = Arc::new(slices);
         let of_summary = Arc::clone(&slices);
         registry.register(move || {
@@ -213,7 +218,8 @@ mod tests {
         let error = QueryError::new(QueryErrorKind::TooManyBytes, "too much");
         for i in 1..=10 {
             let slot = watch.began("up");
-            let stats = QueryStats { eval: Duration::from_millis(i), total_samples: 2, ..QueryStats::default() };
+            let stats =
+                QueryStats { eval: Duration::from_millis(i), total_samples: 2, ..QueryStats::default() };
             watch.ended(slot);
             watch.finished(&QueryRecord {
                 query: "up",

@@ -24,7 +24,7 @@ fn internal(e: impl std::fmt::Display) -> ApiError {
 
 pub(super) async fn delete_series(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
     require_enabled(&api)?;
-    let matcher_sets = params.matcher_sets()?;
+    let matcher_sets = params.matcher_sets().map_err(|e| ApiError::parameter("match[]", e))?;
     if matcher_sets.is_empty() {
         return Err(bad_data("no match[] parameter provided"));
     }

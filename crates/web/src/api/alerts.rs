@@ -155,7 +155,7 @@ impl Filter {
             names: set("rule_name[]"),
             groups: set("rule_group[]"),
             files: set("file[]"),
-            matcher_sets: params.matcher_sets()?,
+            matcher_sets: params.matcher_sets().map_err(bad_data)?,
             with_alerts,
         })
     }

@@ -81,7 +81,8 @@ impl Params {
     pub(crate) fn time_or(&self, name: &str, default: TimestampMs) -> Result<TimestampMs, ApiError> {
         match self.get(name) {
             "" => Ok(default),
-            text => parse_time(text).map_err(|e| ApiError::parameter(name, e)),
+            text => parse_time(text)
+                .map_err(|e| ApiError::parameter(name, format!("invalid time value for '{name}': {e}"))),
         }
     }
 
@@ -115,16 +116,12 @@ impl Params {
     }
 
     /// `match[]`, each parsed; every selector must have a matcher that does not match the empty string.
-    pub(crate) fn matcher_sets(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    pub(crate) fn matcher_sets(&self) -> Result<Vec<Vec<Matcher>>, String> {
         self.all("match[]")
             .map(|text| {
-                let set = promql::parser::parse_metric_selector(text)
-                    .map_err(|e| ApiError::parameter("match[]", e))?;
+                let set = promql::parser::parse_metric_selector(text).map_err(|e| e.to_string())?;
                 if set.iter().all(Matcher::matches_empty) {
-                    return Err(ApiError::parameter(
-                        "match[]",
-                        "match[] must contain at least one non-empty matcher",
-                    ));
+                    return Err("match[] must contain at least one non-empty matcher".to_owned());
                 }
                 Ok(set)
             })

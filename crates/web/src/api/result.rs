@@ -320,7 +320,8 @@ mod tests {
     #[test]
     fn each_kind_of_value() {
         let labels = LabelSet::from_pairs([("job", "a<b")]);
-        let sample = |value| promql::VectorSample { labels: labels.clone(), ts: 1500, value, histogram: None };
+        let sample =
+            |value| promql::VectorSample { labels: labels.clone(), ts: 1500, value, histogram: None };
         for (value, expect) in [
             (Value::Scalar { ts: 1000, value: 2.5 }, r#"{"resultType":"scalar","result":[1,"2.5"]}"#),
             (
@@ -367,13 +368,18 @@ mod tests {
         let empty = Arc::new(Histogram::default());
         let histogram = Arc::new(histogram);
         let labels = LabelSet::empty();
-        let sample =
-            promql::VectorSample { labels: labels.clone(), ts: 1000, value: 0.0, histogram: Some(Arc::clone(&histogram)) };
+        let sample = promql::VectorSample {
+            labels: labels.clone(),
+            ts: 1000,
+            value: 0.0,
+            histogram: Some(Arc::clone(&histogram)),
+        };
         assert_eq!(
             written(Value::Vector(vec![sample]), None).0,
             format!(r#"{{"resultType":"vector","result":[{{"metric":{{}},"histogram":[1,{object}]}}]}}"#)
         );
-        let series = Series { labels, samples: vec![(0, 1.0)], histograms: vec![(1000, histogram), (2000, empty)] };
+        let series =
+            Series { labels, samples: vec![(0, 1.0)], histograms: vec![(1000, histogram), (2000, empty)] };
         assert_eq!(
             written(Value::Matrix(vec![series]), None).0,
             format!(
@@ -384,7 +390,8 @@ mod tests {
 
     #[test]
     fn figures_by_step_have_times() {
-        let steps = StepStats { start_ms: 1500, step_ms: 500, total_samples: vec![3, 4], samples_read: vec![] };
+        let steps =
+            StepStats { start_ms: 1500, step_ms: 500, total_samples: vec![3, 4], samples_read: vec![] };
         let stats = QueryStats { total_samples: 7, per_step: Some(steps), ..QueryStats::default() };
         let json: serde_json::Value = serde_json::from_slice(&stats_json(&stats)).unwrap();
         let samples = serde_json::json!({

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use storage::{MetaRequest, TimeRange};
 
+use super::Api;
 use super::envelope::{ApiError, ApiResult, Reply};
 use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, bad_data};
-use super::Api;
 use crate::json;
 use crate::stream::List;
 
 pub(super) async fn series(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
-    let limit = params.limit()?;
-    let request = request(&params)?;
-    if request.matcher_sets.is_empty() {
+    if params.all("match[]").next().is_none() {
         return Err(bad_data("no match[] parameter provided"));
     }
+    let limit = params.limit()?;
+    let request = request(&params, |e| ApiError::parameter("match[]", e))?;
     let found = api.metadata(move |store, ctx| store.series(&request, ctx)).await?;
     Ok(limited(found, limit, |out, labels| json::write_labels(out, &labels)))
 }
 
 pub(super) async fn labels(State(api): State<Arc<Api>>, params: Params) -> ApiResult {
     let limit = params.limit()?;
-    let request = request(&params)?;
+    let request = request(&params, bad_data)?;
     let names = api.metadata(move |store, ctx| store.label_names(&request, ctx)).await?;
     Ok(limited(names, limit, |out, name| json::write(out, &name)))
 }
@@ -35,15 +35,17 @@ pub(super) async fn label_values(
 ) -> ApiResult {
     let name = unescape(&name).ok_or_else(|| bad_data(format!("invalid label name: {name:?}")))?;
     let limit = params.limit()?;
-    let request = request(&params)?;
+    let request = request(&params, bad_data)?;
     let values = api.metadata(move |store, ctx| store.label_values(&name, &request, ctx)).await?;
     Ok(limited(values, limit, |out, value| json::write(out, &value)))
 }
 
-fn request(params: &Params) -> Result<MetaRequest, ApiError> {
+/// The selection asked for; `wrong` makes the error of a wrong selector, which upstream words differently per call.
+fn request(params: &Params, wrong: fn(String) -> ApiError) -> Result<MetaRequest, ApiError> {
     let mint = params.time_or("start", MIN_TIME_MS)?;
     let maxt = params.time_or("end", MAX_TIME_MS)?;
-    Ok(MetaRequest { matcher_sets: params.matcher_sets()?, range: TimeRange { mint, maxt } })
+    let matcher_sets = params.matcher_sets().map_err(wrong)?;
+    Ok(MetaRequest { matcher_sets, range: TimeRange { mint, maxt } })
 }
 
 /// At most `limit` of them, written one by one, and a warning where some are left out.

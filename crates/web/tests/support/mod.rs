@@ -13,8 +13,8 @@ use parking_lot::{Mutex, RwLock};
 use remote::write::{Limits, Receiver};
 use serde_json::Value;
 use storage::{
-    BlockInfo, Error, ErrorKind, ExemplarReader, LeafExecutor, PointAppender, PointsReport, Refusals, SampleAppender as _,
-    SeriesPoints, SeriesSample, StoreAdmin, TimeRange,
+    BlockInfo, Error, ErrorKind, ExemplarReader, LeafExecutor, PointAppender, PointsReport, Refusals,
+    SampleAppender as _, SeriesPoints, SeriesSample, StoreAdmin, TimeRange,
 };
 use telemetry::Registry;
 use tokio::sync::mpsc;

@@ -330,10 +330,10 @@ fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reas
         "predict_linear" => scale * 3600.0,
         _ => return None,
     };
-    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| {
-        a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0))
+    let times = |points: &Points| -> Vec<Vec<String>> {
+        points.values().map(|row| row.iter().map(|(time, _)| time.clone()).collect()).collect()
     };
-    if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
+    if !ours.keys().eq(theirs.keys()) || times(ours) != times(theirs) {
         return None;
     }
     if scale >= HUGE {

@@ -11,10 +11,30 @@ use script::{NameRemoval, run_script};
 
 /// Cases that do not come out as upstream's, each with its reason: file, lines, when names are removed (`None`: either way), why.
 const EXCEPTIONS: &[(&str, &[usize], Option<NameRemoval>, &str)] = &[
-    ("histograms.test", &[1158, 1163, 1168, 1179, 1184, 1189, 1200, 1205, 1210, 1223, 1228, 1233], Some(NameRemoval::AtOnce), "remarks name the metric, and the name is gone by then"),
-    ("native_histograms.test", &[1616, 1621, 1626, 1631, 1635, 1639, 1644, 1648, 1653, 1908, 1911, 1914, 1917], Some(NameRemoval::AtOnce), "remarks name the metric, and the name is gone by then"),
-    ("name_label_dropping.test", &[59, 64, 69, 74, 89, 115, 119, 123], Some(NameRemoval::AtOnce), "about removal at the end"),
-    ("type_and_unit.test", &[77, 92, 222, 237], Some(NameRemoval::AtOnce), "the type and unit that `+` removes at once are still on the other side of `and` and `or`"),
+    (
+        "histograms.test",
+        &[1158, 1163, 1168, 1179, 1184, 1189, 1200, 1205, 1210, 1223, 1228, 1233],
+        Some(NameRemoval::AtOnce),
+        "remarks name the metric, and the name is gone by then",
+    ),
+    (
+        "native_histograms.test",
+        &[1616, 1621, 1626, 1631, 1635, 1639, 1644, 1648, 1653, 1908, 1911, 1914, 1917],
+        Some(NameRemoval::AtOnce),
+        "remarks name the metric, and the name is gone by then",
+    ),
+    (
+        "name_label_dropping.test",
+        &[59, 64, 69, 74, 89, 115, 119, 123],
+        Some(NameRemoval::AtOnce),
+        "about removal at the end",
+    ),
+    (
+        "type_and_unit.test",
+        &[77, 92, 222, 237],
+        Some(NameRemoval::AtOnce),
+        "the type and unit that `+` removes at once are still on the other side of `and` and `or`",
+    ),
 ];
 
 #[test]

@@ -92,7 +92,8 @@ fn store() -> Memory {
         let pairs = [("job", if i < 2 { "a" } else { "b" }), ("instance", &instance), ("zone", "w")];
         let times = (0..120).map(|n| n * 30_000 + i);
         store.add(&labels("requests_total", &pairs), times.clone().map(|t| (t, (t / 1000 % 1700) as f64)));
-        store.add(&labels("cpus", &pairs), times.clone().map(|t| (t, odd[(t / 90_000) as usize % odd.len()])));
+        store
+            .add(&labels("cpus", &pairs), times.clone().map(|t| (t, odd[(t / 90_000) as usize % odd.len()])));
         for (bucket, le) in ["0.1", "1", "+Inf"].iter().enumerate() {
             let pairs = [("job", "a"), ("instance", &instance), ("le", le)];
             let name = labels("latency_bucket", &pairs);
@@ -105,7 +106,8 @@ fn store() -> Memory {
 /// The queries of upstream's scripts.
 fn upstream() -> Vec<String> {
     let directory = "shared/conformance/promqltest";
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|a| a.join(directory)).find(|d| d.is_dir());
+    let found =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|a| a.join(directory)).find(|d| d.is_dir());
     let files = found.into_iter().flat_map(|d| std::fs::read_dir(d).expect("it is a directory"));
     let mut queries = Vec::new();
     for file in files {
@@ -139,16 +141,59 @@ fn mutate(random: &mut Random, corpus: &[&str]) -> String {
             }
             3 => {
                 let part = random.pick(&[
-                    "(", ")", "[", "]", "{", "}", ":", ",", "-", "@", "\"", "'", "`", "\\", "e", "0x", "1e308", "NaN",
-                    "292y", "1ms", "9999999999", "offset ", " bool ", " on ", " group_left ", "\u{1F600}", "\0", "\n#",
+                    "(",
+                    ")",
+                    "[",
+                    "]",
+                    "{",
+                    "}",
+                    ":",
+                    ",",
+                    "-",
+                    "@",
+                    "\"",
+                    "'",
+                    "`",
+                    "\\",
+                    "e",
+                    "0x",
+                    "1e308",
+                    "NaN",
+                    "292y",
+                    "1ms",
+                    "9999999999",
+                    "offset ",
+                    " bool ",
+                    " on ",
+                    " group_left ",
+                    "\u{1F600}",
+                    "\0",
+                    "\n#",
                 ]);
                 text.insert_str(at, part);
             }
             4 => text = format!("({text})"),
-            5 => text = format!("max_over_time(({text})[{}])", random.pick(&["5m:1m", "1h:", "9y:1s", "50y:1ms", "7m:13s"])),
-            6 => text = format!("({text}) {} ({})", random.pick(&["+", "and", "or", "/ on ()", "=="]), random.pick(corpus)),
+            5 => {
+                text = format!(
+                    "max_over_time(({text})[{}])",
+                    random.pick(&["5m:1m", "1h:", "9y:1s", "50y:1ms", "7m:13s"])
+                )
+            }
+            6 => {
+                text = format!(
+                    "({text}) {} ({})",
+                    random.pick(&["+", "and", "or", "/ on ()", "=="]),
+                    random.pick(corpus)
+                )
+            }
             7 => text = format!("sum by (job, le) ({text})"),
-            8 => text = text.replacen(random.pick(&["1", "5", "m", "0."]), random.pick(&["99999999999", "0", "", "y"]), 2),
+            8 => {
+                text = text.replacen(
+                    random.pick(&["1", "5", "m", "0."]),
+                    random.pick(&["99999999999", "0", "", "y"]),
+                    2,
+                )
+            }
             _ => {
                 let byte = char::from(random.below(128) as u8);
                 text.replace_range(at..end, &byte.to_string());
@@ -214,7 +259,11 @@ fn bounded(
 }
 
 fn engine() -> Engine {
-    Engine::new(EngineOptions { parser: ParserOptions::all(), max_samples: MAX_SAMPLES, ..EngineOptions::default() })
+    Engine::new(EngineOptions {
+        parser: ParserOptions::all(),
+        max_samples: MAX_SAMPLES,
+        ..EngineOptions::default()
+    })
 }
 
 /// `text`, naming it where it breaks something.
@@ -254,7 +303,9 @@ fn hostile_queries_end() {
     for text in HOSTILE {
         checked(&engine, &store, text);
     }
-    for (head, tail) in [("(", ")"), ("-", ""), ("1+", ""), ("2^", ""), ("abs(", ")"), ("sum(", ")"), ("a[1m:", "")] {
+    for (head, tail) in
+        [("(", ")"), ("-", ""), ("1+", ""), ("2^", ""), ("abs(", ")"), ("sum(", ")"), ("a[1m:", "")]
+    {
         checked(&engine, &store, &format!("{}cpus{}", head.repeat(100_000), tail.repeat(100_000)));
         checked(&engine, &store, &format!("{}cpus{}", head.repeat(100), tail.repeat(100)));
     }

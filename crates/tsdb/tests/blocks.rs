@@ -12,8 +12,8 @@ use kernels::{Grid, RangeFn};
 use model::{LabelSet, MatchOp, Matcher, STALE_NAN};
 use proptest::prelude::*;
 use storage::{
-    ABSENT, LeafBatch, LeafExecutor as _, LeafOp, LeafRequest, MetaRequest, QueryContext, RowAppender as _, SampleAppender as _,
-    SeriesSample, StoreAdmin as _, StoreStatus as _, TimeRange, is_absent,
+    ABSENT, LeafBatch, LeafExecutor as _, LeafOp, LeafRequest, MetaRequest, QueryContext, RowAppender as _,
+    SampleAppender as _, SeriesSample, StoreAdmin as _, StoreStatus as _, TimeRange, is_absent,
 };
 use support::{Model, NOW, dump_all, options, series};
 use tsdb::{Store, StoreOptions};

@@ -310,7 +310,8 @@ mod tests {
         assert_eq!(acosh(f64::MAX), 710.475_860_073_943_9);
         assert_eq!((asinh(f64::INFINITY), acosh(1.0)), (f64::INFINITY, 0.0));
         assert!(asinh(f64::NAN).is_nan() && acosh(0.5).is_nan() && asinh(-0.0).is_sign_negative());
-        let steady = [asinh(LARGE) - asinh(LARGE * (1.0 + 1e-15)), acosh(LARGE) - acosh(LARGE * (1.0 + 1e-15))];
+        let steady =
+            [asinh(LARGE) - asinh(LARGE * (1.0 + 1e-15)), acosh(LARGE) - acosh(LARGE * (1.0 + 1e-15))];
         assert!(steady.iter().all(|d| d.abs() < 1e-13));
     }
 

@@ -12,7 +12,9 @@ use super::ast::{
 use super::error::{ParseError, ParseErrors};
 use super::functions::{Function, function};
 use super::lexer::Lexer;
-use super::literal::{parse_duration, parse_number, quote_bytes, unquote, unquote_bytes, unquote_invalid, unquote_text};
+use super::literal::{
+    parse_duration, parse_number, quote_bytes, unquote, unquote_bytes, unquote_invalid, unquote_text,
+};
 use super::token::{Keyword, Kind, Token};
 use super::{MAX_ERRORS, MAX_HEIGHT, MAX_NESTING, ParserOptions};
 

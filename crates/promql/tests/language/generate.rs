@@ -41,7 +41,9 @@ impl Maker {
             return paren(self.expr(want, depth - 1));
         }
         match want {
-            ValueType::String => Expr::String { value: self.pick(VALUES).to_owned(), bytes: None, span: SPAN },
+            ValueType::String => {
+                Expr::String { value: self.pick(VALUES).to_owned(), bytes: None, span: SPAN }
+            }
             ValueType::Matrix => self.matrix(depth),
             ValueType::Scalar => self.scalar(depth),
             ValueType::Vector => self.vector(depth),
@@ -294,7 +296,8 @@ fn tight(expr: Expr) -> Expr {
         Expr::Vector(VectorSelector { offset: DurationValue::Expr(_), .. })
         | Expr::Subquery(SubqueryExpr { offset: DurationValue::Expr(_), .. }) => paren(expr),
         Expr::Matrix(MatrixSelector {
-            selector: VectorSelector { offset: DurationValue::Expr(_), .. }, ..
+            selector: VectorSelector { offset: DurationValue::Expr(_), .. },
+            ..
         }) => paren(expr),
         Expr::Number { value, .. } if value.is_sign_negative() || value.is_infinite() => paren(expr),
         expr => expr,

@@ -4,7 +4,8 @@ use model::LabelSet;
 
 /// The series and an offset in milliseconds per step; `None` where the line is no such line.
 pub(crate) fn line(line: &str) -> Result<Option<(LabelSet, Vec<Option<i64>>)>, String> {
-    let Some((metric, rest)) = line.split_once("@st").filter(|(m, _)| !m.contains(char::is_whitespace)) else {
+    let Some((metric, rest)) = line.split_once("@st").filter(|(m, _)| !m.contains(char::is_whitespace))
+    else {
         return Ok(None);
     };
     let labels = promql::parser::parse_metric(metric).map_err(|e| format!("{line}: {e}"))?;
@@ -25,7 +26,8 @@ fn item(word: &str, out: &mut Vec<Option<i64>>) -> Option<()> {
         out.extend((0..count.unwrap_or(1)).map(|_| None));
         return Some(());
     }
-    let second = body.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map_or(body.len(), |c| c.0);
+    let second =
+        body.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map_or(body.len(), |c| c.0);
     let (base, step) = body.split_at(second);
     let (base, step) = (millis(base)?, if step.is_empty() { 0 } else { millis(step)? });
     out.extend((0..=count.unwrap_or(0)).map(|i| Some(base + step * i)));

@@ -176,7 +176,9 @@ impl Store {
                 }
                 op => {
                     let markers = match op {
-                        LeafOp::Samples | LeafOp::Range(RangeFn::Last | RangeFn::LastTimestamp) => Markers::Kept,
+                        LeafOp::Samples | LeafOp::Range(RangeFn::Last | RangeFn::LastTimestamp) => {
+                            Markers::Kept
+                        }
                         LeafOp::Select | LeafOp::Range(_) => Markers::LeftOut,
                     };
                     let LeafBatch { labels, data: LeafData::Raw(raw) } = out.of_kind(Kind::Raw)? else {

@@ -70,23 +70,53 @@ const ODD_LABELS: &[&str] = &["/", "with \"quotes\"", "back\\slash", "é→😀"
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
-    family("requests_total", &[JOB, INSTANCE, METHOD, ("code", &["200", "404", "500"])], Kind::Counter(40), 15, true),
+    family(
+        "requests_total",
+        &[JOB, INSTANCE, METHOD, ("code", &["200", "404", "500"])],
+        Kind::Counter(40),
+        15,
+        true,
+    ),
     family("errors_total", &[JOB, INSTANCE, METHOD], Kind::Counter(6), 30, true),
     family("bytes_total", &[JOB, INSTANCE], Kind::Counter(1 << 20), 15, false),
-    family("temperature", &[JOB, INSTANCE, ("room", &["attic", "cellar", "hall"])], Kind::Gauge(30), 15, false),
+    family(
+        "temperature",
+        &[JOB, INSTANCE, ("room", &["attic", "cellar", "hall"])],
+        Kind::Gauge(30),
+        15,
+        false,
+    ),
     family("queue_length", &[JOB, INSTANCE], Kind::Gauge(1000), 60, true),
-    family("balance", &[("account", &["1", "2", "3", "10"]), ("job", &["bank", "api"])], Kind::Gauge(100_000), 20, true),
+    family(
+        "balance",
+        &[("account", &["1", "2", "3", "10"]), ("job", &["bank", "api"])],
+        Kind::Gauge(100_000),
+        20,
+        true,
+    ),
     family("odd_values", &[JOB, INSTANCE, ("kind", &["x", "y", "z"])], Kind::Odd, 15, true),
     family("enabled", &[JOB, INSTANCE, ("flag", &["f", "g"])], Kind::Flag, 30, false),
     family("cpus", &[JOB, INSTANCE], Kind::Constant, 15, false),
-    family("build_info", &[JOB, INSTANCE, ("version", &["1.2.3"]), ("zone", &["west"])], Kind::Constant, 60, false),
+    family(
+        "build_info",
+        &[JOB, INSTANCE, ("version", &["1.2.3"]), ("zone", &["west"])],
+        Kind::Constant,
+        60,
+        false,
+    ),
     family("boot_time_seconds", &[JOB, INSTANCE], Kind::Clock, 60, false),
     family("latency_seconds_bucket", &[JOB, INSTANCE, LE], Kind::Bucket, 15, false),
     family("wait_seconds_bucket", &[JOB, METHOD, LE], Kind::Bucket, 30, true),
     family("broken_seconds_bucket", &[JOB, INSTANCE, LE], Kind::BrokenBucket, 15, false),
     family("paths", &[JOB, ("path", ODD_LABELS)], Kind::Gauge(50), 30, true),
     family("sparse", &[JOB, INSTANCE], Kind::Gauge(8), 240, true),
-    family("grid", &[("x", &["1", "2", "3", "4"]), ("y", &["1", "2", "3"]), ("z", &["u", "v"])], Kind::Gauge(9), 60, true),
+    family(
+        "grid",
+        &[("x", &["1", "2", "3", "4"]), ("y", &["1", "2", "3"]), ("z", &["u", "v"])],
+        Kind::Gauge(9),
+        60,
+        true,
+    ),
     family("lines", &[("x", &["1", "2", "3", "4", "5"])], Kind::Constant, 60, false),
 ];
 
@@ -138,7 +168,13 @@ pub fn series() -> Vec<Series> {
             let mut group = labels.clone();
             group.remove("le");
             let numbers = Random::named(2, &format!("{group:?}"));
-            let values = Values { kind: family.kind, random: numbers, le: le_index(&labels), held: Vec::new(), constant: i % 8 + 1 };
+            let values = Values {
+                kind: family.kind,
+                random: numbers,
+                le: le_index(&labels),
+                held: Vec::new(),
+                constant: i % 8 + 1,
+            };
             all.push(Series { samples: samples(family, life, &mut random, values), labels });
         }
     }
@@ -245,7 +281,11 @@ impl Values {
                 }
                 let total: f64 = self.held[..=self.le].iter().sum();
                 let dent = if random.percent(30) { random.below(LE.1.len()) } else { LE.1.len() };
-                if self.kind == Kind::BrokenBucket && dent == self.le { (total - 60.0).max(0.0) } else { total }
+                if self.kind == Kind::BrokenBucket && dent == self.le {
+                    (total - 60.0).max(0.0)
+                } else {
+                    total
+                }
             }
         }
     }

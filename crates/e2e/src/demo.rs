@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dataset::{LENGTH_MS, START_MS, STALE_MARKER};
+use crate::dataset::{LENGTH_MS, STALE_MARKER, START_MS};
 use crate::random::Random;
 use crate::remote_write::Series;
 
@@ -14,19 +14,23 @@ pub fn series() -> Vec<Series> {
     let mut all = Vec::new();
     for (i, instance) in ["10000", "10001", "10002"].iter().enumerate() {
         let instance = format!("demo.promlabs.com:{instance}");
-        let mut add = |name: &str, labels: &[(&str, &str)], value: &mut dyn FnMut(i64, &mut Random) -> Option<f64>| {
-            let mut all_labels: BTreeMap<String, String> =
-                labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            for (name, value) in [("__name__", name), ("instance", &instance), ("job", "demo")] {
-                all_labels.insert(name.to_owned(), value.to_owned());
-            }
-            let mut random = Random::named(3, &format!("{all_labels:?}"));
-            let times = (0..LENGTH_MS / INTERVAL_MS).map(|n| START_MS + 217 + 1000 * i as i64 + n * INTERVAL_MS);
-            let samples = times.filter_map(|ts| value(ts, &mut random).map(|v| (ts, v))).collect();
-            all.push(Series { labels: all_labels, samples });
-        };
+        let mut add =
+            |name: &str, labels: &[(&str, &str)], value: &mut dyn FnMut(i64, &mut Random) -> Option<f64>| {
+                let mut all_labels: BTreeMap<String, String> =
+                    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+                for (name, value) in [("__name__", name), ("instance", &instance), ("job", "demo")] {
+                    all_labels.insert(name.to_owned(), value.to_owned());
+                }
+                let mut random = Random::named(3, &format!("{all_labels:?}"));
+                let times =
+                    (0..LENGTH_MS / INTERVAL_MS).map(|n| START_MS + 217 + 1000 * i as i64 + n * INTERVAL_MS);
+                let samples = times.filter_map(|ts| value(ts, &mut random).map(|v| (ts, v))).collect();
+                all.push(Series { labels: all_labels, samples });
+            };
         for kind in ["used", "free", "buffers", "cached"] {
-            add("demo_memory_usage_bytes", &[("type", kind)], &mut |_, r| Some((r.below(1 << 30) + (1 << 28)) as f64));
+            add("demo_memory_usage_bytes", &[("type", kind)], &mut |_, r| {
+                Some((r.below(1 << 30) + (1 << 28)) as f64)
+            });
         }
         for mode in ["idle", "user", "system"] {
             let mut total = 0.0;

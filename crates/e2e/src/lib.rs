@@ -5,10 +5,10 @@
 //! and keep configurations and logs under `target/e2e/TEST`. A program that is not there makes its
 //! tests print `SKIPPED: …`; `cargo xtask test` installs what it may and counts the rest.
 
-pub mod http;
-pub mod program;
 pub mod dataset;
 pub mod demo;
+pub mod http;
+pub mod program;
 pub mod prometheus;
 pub mod promql;
 pub mod random;

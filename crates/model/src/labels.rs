@@ -94,6 +94,12 @@ impl LabelSet {
         &self.0
     }
 
+    /// Names and values as bytes, in order of name: cheaper than as text, and enough to compare or hash.
+    pub fn byte_pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = self.as_bytes();
+        std::iter::from_fn(move || Some((take(&mut rest)?, take(&mut rest)?)))
+    }
+
     /// Reads a packed form that came from outside, such as a file.
     ///
     /// Returns `None` unless the bytes are exactly what [`LabelSet::as_bytes`] of some set gives.

@@ -1,6 +1,6 @@
 //! Damaged, spliced and hostile queries: parser and engine never panic, never hold more than their budget, and end.
 //!
-//! `VIGIE_FUZZ_CASES` says how many (3000), `VIGIE_FUZZ_SEED` repeats a run. What is bounded is work, not time: a query
+//! `VIGIE_FUZZ_CASES` says how many (10000), `VIGIE_FUZZ_SEED` repeats a run. What is bounded is work, not time: a query
 //! reads each sample of the store at most once per place in its text, and holds at most its budget.
 
 mod support;
@@ -272,18 +272,31 @@ fn checked(engine: &Engine, store: &Memory, text: &str) -> bool {
         .unwrap_or_else(|_| panic!("the query was {:.250}", format!("{text:?}")))
 }
 
+/// Runs on a stack as large as the server's threads have; unoptimised frames are several times as large.
+fn on_a_thread(run: fn()) {
+    let stack = if cfg!(debug_assertions) { 16 << 20 } else { 2 << 20 };
+    let thread = std::thread::Builder::new().stack_size(stack).spawn(run).expect("a thread can be started");
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "test runners show what tests print")]
 fn mutated_queries_stay_within_bounds() {
+    on_a_thread(mutated_queries);
+}
+
+#[expect(clippy::print_stdout, reason = "test runners show what tests print")]
+fn mutated_queries() {
     let seed = number("VIGIE_FUZZ_SEED").unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         now.as_nanos() as u64 % 1_000_000_000
     });
-    let cases = number("VIGIE_FUZZ_CASES").unwrap_or(3000);
+    let cases = number("VIGIE_FUZZ_CASES").unwrap_or(10_000);
     println!("fuzz: VIGIE_FUZZ_SEED={seed} VIGIE_FUZZ_CASES={cases}");
     let upstream = upstream();
     let corpus: Vec<&str> = SEEDS.iter().copied().chain(upstream.iter().map(String::as_str)).collect();
@@ -299,6 +312,10 @@ fn mutated_queries_stay_within_bounds() {
 
 #[test]
 fn hostile_queries_end() {
+    on_a_thread(hostile_queries);
+}
+
+fn hostile_queries() {
     let (engine, store) = (engine(), store());
     for text in HOSTILE {
         checked(&engine, &store, text);

@@ -21,6 +21,8 @@ pub(crate) const LOST: u32 = u32::MAX;
 
 thread_local! {
     static BUILDER: RefCell<SegmentBuilder> = RefCell::default();
+    /// Pieces are joined within minutes, and encoded again then.
+    static PIECES: RefCell<SegmentBuilder> = RefCell::new(SegmentBuilder::brief());
 }
 
 /// A group, by its id for as long as it has samples.
@@ -157,7 +159,7 @@ impl State {
             let of = start..start + ts.len();
             start = of.end;
             let width = u32::try_from(raw.width(of.clone())).expect("slots are u32");
-            let (meta, body) = BUILDER.with_borrow_mut(|b| {
+            let (meta, body) = PIECES.with_borrow_mut(|b| {
                 b.build(id, ts, width, |first, count, out, _| raw.columns(of.clone(), first, count, out))
             });
             self.pieces.push(Segment { meta, body: Blob::Memory(body.into()) });

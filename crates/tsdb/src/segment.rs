@@ -14,7 +14,7 @@ use storage::ABSENT;
 
 use crate::MAX_CHUNK_ROWS;
 use crate::bytes::Reader;
-use crate::codec::{Constant, Decoder, Encoder, IntDecoder, IntEncoder};
+use crate::codec::{Constant, Decoder, Effort, Encoder, IntDecoder, IntEncoder};
 use crate::mmap::Blob;
 
 const BLOCK_SLOTS: usize = 64;
@@ -84,6 +84,11 @@ pub(crate) struct SegmentBuilder {
 }
 
 impl SegmentBuilder {
+    /// For segments that are soon joined to longer ones.
+    pub(crate) fn brief() -> Self {
+        Self { values: Encoder::with_effort(Effort::Brief), ..Self::default() }
+    }
+
     /// Builds a segment of `ts.len()` rows (1 to [`MAX_CHUNK_ROWS`], ascending) and `slots` columns; `columns` fills the cells
     /// of some slots (the first of them, then how many), column after column, or gives their chunks where they are constant.
     pub(crate) fn build(

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{CUSTOM_BUCKETS_SCHEMA, Exemplar, Histogram, LabelSet, Matcher, STALE_NAN, Span};
@@ -242,4 +243,66 @@ fn exemplars_survive_a_crash_and_a_checkpoint() {
     // The oldest of all give way.
     assert_eq!(put(&store, 1, &[], &[exemplar(20, "e"), exemplar(21, "f")]), (2, 0));
     assert_eq!(get(&store, all), [(series(0), vec![1, 2]), (series(1), vec![9, 20, 21])]);
+}
+
+#[test]
+fn keys_find_their_series_in_any_order() {
+    // The store guesses that series come in the order in which they came first; a wrong guess must cost nothing but time.
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all: Vec<LabelSet> = (0..50).map(series).collect();
+    let orders: [Vec<usize>; 6] = [
+        (0..50).collect(),
+        (0..50).rev().collect(),
+        (0..50).map(|i| i * 7 % 50).collect(),
+        (10..40).collect(),
+        vec![3, 3, 4, 3],
+        vec![49, 0, 48, 1],
+    ];
+    let mut expect: Vec<Vec<(i64, f64)>> = vec![vec![]; all.len()];
+    for (round, order) in orders.iter().enumerate() {
+        let floats: Vec<(i64, f64)> =
+            (0..order.len()).map(|i| (NOW + (round * 100 + i) as i64, (round * 1000 + i) as f64)).collect();
+        let batch: Vec<SeriesPoints<'_>> = order
+            .iter()
+            .zip(floats.chunks(1))
+            .map(|(&s, floats)| SeriesPoints { key: Some(1000 + s as u128), ..points(&all[s], floats) })
+            .collect();
+        order.iter().zip(&floats).for_each(|(&s, f)| expect[s].push(*f));
+        let report = store.append_points(&batch, Refusals::FailBatch).unwrap();
+        assert_eq!(report.floats, order.len(), "{order:?}");
+    }
+    let stored = dump(&store);
+    for (labels, samples) in all.iter().zip(&expect) {
+        let bits: BTreeMap<i64, u64> = samples.iter().map(|(t, v)| (*t, v.to_bits())).collect();
+        assert_eq!(stored[labels], bits, "{labels}");
+    }
+    drop(store);
+    assert_eq!(dump(&open(dir.path())), stored);
+}
+
+#[test]
+fn what_is_kept_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(
+        dir.path(),
+        StoreOptions { sync_interval_ms: 5000, out_of_order_window_ms: 100, ..options() },
+    )
+    .unwrap();
+    append(&store, Some(7), &[(0, 1.0), (10, 2.0)]);
+    assert!(!store.may_wait(), "memory is nearly empty and nothing is held");
+    append(&store, Some(7), &[(5, 1.5), (6, 1.6), (10, 2.0)]);
+    let labels = series(0);
+    let exemplars = [exemplar(10, "a"), exemplar(11, "b")];
+    let batch = [SeriesPoints { exemplars: &exemplars, ..points(&labels, &[]) }];
+    store.append_points(&batch, Refusals::FailBatch).unwrap();
+    let stats = store.stats();
+    assert_eq!(stats.late_samples, [2, 0]);
+    assert_eq!((stats.exemplars_appended, stats.exemplars.kept, stats.exemplars.series), (2, 2, 1));
+    assert_eq!(stats.exemplars.oldest_ms, Some(NOW + 10));
+    assert!(stats.loose_bytes > 0);
+    drop(store);
+    let store = Store::open(dir.path(), StoreOptions { sync_interval_ms: 0, ..options() }).unwrap();
+    append(&store, Some(7), &[(20, 2.0)]);
+    assert!(store.may_wait(), "each batch is synced");
 }

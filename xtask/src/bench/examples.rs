@@ -55,30 +55,50 @@ pub(crate) fn decode(bench: &Bench) -> anyhow::Result<Option<Section>> {
     Ok(Some(section))
 }
 
-/// Many series in one process.
+/// Series, groups and rows of a store; the largest first, whose figures are the measure's.
+const SCALES: [(u64, u64, u64); 3] = [(5_000_000, 2_000, 150), (500_000, 200, 150), (10_000, 4, 450)];
+const QUICK_SCALES: [(u64, u64, u64); 2] = [(20_000, 8, 54), (2_500, 1, 54)];
+
+/// Few and many series in one process, 2,500 a group.
 pub(crate) fn scale(bench: &Bench) -> anyhow::Result<Option<Section>> {
-    let series = if bench.options.quick { 20_000 } else { 5_000_000 };
-    let directory = bench.directory.join("scale");
-    let arguments = [series.to_string(), "24".to_owned(), directory.display().to_string()];
-    let text = format!(
-        "One store without a server, {series} series in 200 groups, 24 rows: what `cargo run --release -p vigie-tsdb --example head -- {series} \
-         24` prints."
-    );
-    let section = example(bench, "head", &arguments, "scale", "Scale", &text);
-    if directory.exists() {
-        std::fs::remove_dir_all(directory)?;
+    let scales = if bench.options.quick { &QUICK_SCALES[..] } else { &SCALES };
+    let text = "One store without a server, 2500 series a group, a row every 5 s of a simulated clock: what `cargo run --release -p vigie-tsdb \
+                --example head -- SERIES ROWS DIR GROUPS` prints. The process that filled it is killed with SIGKILL, another opens it and asks \
+                for the rate of each series of one metric over half an hour. CPU per sample is of the store alone, log, sealing and \
+                checkpoints included, after the first 24 rows; memory is of the process, as filled, at its highest.";
+    let mut all: Option<Section> = None;
+    for (series, groups, rows) in scales {
+        let directory = bench.directory.join("scale");
+        let arguments =
+            [series.to_string(), rows.to_string(), directory.display().to_string(), groups.to_string()];
+        let section = example(bench, "head", &arguments, "scale", "Scale", text);
+        if directory.exists() {
+            std::fs::remove_dir_all(directory)?;
+        }
+        let Some(mut section) = section? else { return Ok(None) };
+        let printed = std::mem::take(&mut section.printed);
+        let values = [
+            ("start", start(&printed)),
+            ("first", first_answer(&printed)),
+            ("bytes_per_series", memory(&printed)),
+            ("cpu", nanoseconds(&printed)),
+        ];
+        let values: Vec<_> = values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let all = all.get_or_insert(section);
+        all.printed.push(format!("{series} series in {groups} groups, {rows} rows"));
+        all.printed.extend(printed);
+        if !values.is_empty() {
+            let label = format!("Vigie's store, {series} series");
+            all.rows.push(Row { kind: Kind::Vigie, label, values, note: String::new() });
+        }
     }
-    let Some(mut section) = section? else { return Ok(None) };
+    let Some(mut section) = all else { return Ok(None) };
     section.columns = vec![
         column("start", "start after a kill", Unit::Seconds),
+        column("first", "first answer after that", Unit::Seconds),
         column("bytes_per_series", "bytes of memory per series", Unit::Count),
+        column("cpu", "CPU ns per sample", Unit::Count),
     ];
-    let values = [("start", start(&section.printed)), ("bytes_per_series", memory(&section.printed))];
-    let values: Vec<_> = values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-    if !values.is_empty() {
-        let label = "Vigie's store".to_owned();
-        section.rows.push(Row { kind: Kind::Vigie, label, values, note: String::new() });
-    }
     section.figures = vec![Figure {
         title: "5 M series in one process: start after a kill; bytes per series",
         columns: &["start", "bytes_per_series"],
@@ -105,11 +125,28 @@ fn memory(printed: &[String]) -> Option<f64> {
 
 /// Seconds, of the line `start without a clean end: 683.1ms, …`.
 fn start(printed: &[String]) -> Option<f64> {
-    let line = printed.iter().find(|line| line.starts_with("start without a clean end"))?;
-    let shown = line.split_once(": ")?.1.split([',', ' ']).next()?;
+    duration(start_line(printed)?.split_once(": ")?.1.split([',', ' ']).next()?)
+}
+
+/// Seconds, of the same line: `…, first answer 12.3ms later, …`.
+fn first_answer(printed: &[String]) -> Option<f64> {
+    duration(start_line(printed)?.split_once("first answer ")?.1.split(' ').next()?)
+}
+
+fn start_line(printed: &[String]) -> Option<&String> {
+    printed.iter().find(|line| line.starts_with("start without a clean end"))
+}
+
+fn duration(shown: &str) -> Option<f64> {
     let units = [("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("s", 1.0)];
     let (number, unit) = units.iter().find_map(|(suffix, unit)| Some((shown.strip_suffix(suffix)?, unit)))?;
     Some(number.parse::<f64>().ok()? * unit)
+}
+
+/// Nanoseconds of CPU, of the line `append: …: 41.3 ns/sample cpu`.
+fn nanoseconds(printed: &[String]) -> Option<f64> {
+    let line = printed.iter().find(|line| line.starts_with("append:"))?;
+    line.strip_suffix(" ns/sample cpu")?.rsplit(' ').next()?.parse().ok()
 }
 
 fn example(
@@ -162,7 +199,12 @@ mod tests {
         for (shown, seconds) in [("683.5ms", 0.6835), ("1.5s", 1.5), ("250.0µs", 0.00025)] {
             let line = format!("start without a clean end: {shown}, 12 records replayed, 5 series");
             assert!((start(&printed(&line)).unwrap() - seconds).abs() < 1e-9, "{shown}");
+            assert_eq!(first_answer(&printed(&line)), None);
         }
-        assert_eq!((memory(&[]), start(&[])), (None, None));
+        let line = "start without a clean end: 1.2s, first answer 25.0ms later, 1.6s cpu, 8 records replayed, 5 series";
+        assert_eq!(first_answer(&printed(line)), Some(0.025));
+        let line = "append: 9.1 ns/sample wall; cpu per sample, 20.0 ns in appends, 7.5 ns in maintenance: 27.5 ns/sample cpu";
+        assert_eq!(nanoseconds(&printed(line)), Some(27.5));
+        assert_eq!((memory(&[]), start(&[]), nanoseconds(&[])), (None, None, None));
     }
 }

@@ -169,7 +169,9 @@ pub fn points(ours: &Points, theirs: &Points) -> Sameness {
             match value(*a, *b) {
                 Closeness::Equal => {}
                 Closeness::Near => sameness = Sameness::Near,
-                Closeness::Apart => return Sameness::Different(format!("{labels} at {ts} is {a}, there {b}")),
+                Closeness::Apart => {
+                    return Sameness::Different(format!("{labels} at {ts} is {a}, there {b}"));
+                }
             }
         }
     }

@@ -136,11 +136,12 @@ impl Pair<'_> {
         let (series, their_series) = match (ours, theirs) {
             (Answer::Points(_, series), Answer::Points(_, their_series)) => (series, their_series),
             (Answer::Points(..), Answer::Error(422, _, text)) if text.contains("same labelset") => {
-                let merges =
-                    matches!(expr, Expr::Negate(_) | Expr::Call("label_replace" | "label_join", _));
+                let merges = matches!(expr, Expr::Negate(_) | Expr::Call("label_replace" | "label_join", _));
                 return Ok((merges && times.step_ms > 0).then_some(Reason::Merged));
             }
-            (Answer::Error(422, _, text), Answer::Points(..)) if text.contains("multiple matches for labels") => {
+            (Answer::Error(422, _, text), Answer::Points(..))
+                if text.contains("multiple matches for labels") =>
+            {
                 let filters = matches!(expr, Expr::Binary { op, .. } if ["==", "!=", "<", "<=", ">", ">="].contains(&op.as_str()));
                 return Ok(filters.then_some(Reason::FilteredMatch));
             }
@@ -179,7 +180,11 @@ impl Pair<'_> {
             Expr::Call("ln" | "log2" | "log10", _) => {
                 Ok(values().any(f64::is_subnormal).then_some(Reason::Subnormal))
             }
-            Expr::Call(_, args) if times.step_ms > 0 && args.iter().any(Expr::has_at) => {
+            Expr::Call(name, args)
+                if times.step_ms > 0
+                    && args.iter().any(Expr::has_at)
+                    && (*name == "predict_linear" || args.iter().any(changes)) =>
+            {
                 let first = Times::instant(times.start_ms);
                 let text = expr.text(whole);
                 let (a, b) = (ask(self.ours, &text, first, false)?, ask(self.theirs, &text, first, false)?);
@@ -213,7 +218,8 @@ impl Pair<'_> {
         }
         for ((labels, ours), theirs) in series.iter().zip(their_series.values()) {
             for ((ts, new), (_, old)) in ours.iter().zip(theirs) {
-                if (new - old).abs() <= TOLERANCE * new.abs().max(old.abs()) || (new.is_nan() && old.is_nan()) {
+                if (new - old).abs() <= TOLERANCE * new.abs().max(old.abs()) || (new.is_nan() && old.is_nan())
+                {
                     continue;
                 }
                 let at = (ts.parse::<f64>()? * 1000.0).round() as i64;
@@ -233,6 +239,11 @@ impl Pair<'_> {
         }
         Ok(true)
     }
+}
+
+/// Whether an argument is a number that may change from step to step.
+fn changes(argument: &Expr) -> bool {
+    !argument.is_range() && !matches!(argument, Expr::Number(_))
 }
 
 fn orders_values(expr: &Expr) -> bool {
@@ -259,7 +270,9 @@ fn near(a: f64, b: f64) -> bool {
 }
 
 fn without_name(labels: &str) -> String {
-    let Ok(serde_json::Value::Object(mut labels)) = serde_json::from_str(labels) else { return String::new() };
+    let Ok(serde_json::Value::Object(mut labels)) = serde_json::from_str(labels) else {
+        return String::new();
+    };
     labels.remove("__name__");
     serde_json::Value::Object(labels).to_string()
 }
@@ -317,7 +330,9 @@ fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reas
         "predict_linear" => scale * 3600.0,
         _ => return None,
     };
-    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0));
+    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| {
+        a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0))
+    };
     if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
         return None;
     }

@@ -28,12 +28,49 @@ pub(super) struct Vector {
 }
 
 const ELEMENTWISE: &[&str] = &[
-    "abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
-    "cosh", "tanh", "asinh", "acosh", "atanh", "deg", "rad", "sgn", "round", "timestamp", "sort", "sort_desc",
+    "abs",
+    "ceil",
+    "floor",
+    "exp",
+    "ln",
+    "log2",
+    "log10",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "deg",
+    "rad",
+    "sgn",
+    "round",
+    "timestamp",
+    "sort",
+    "sort_desc",
 ];
 const OVER_TIME: &[&str] = &[
-    "avg_over_time", "min_over_time", "max_over_time", "sum_over_time", "count_over_time", "stddev_over_time",
-    "stdvar_over_time", "last_over_time", "present_over_time", "changes", "resets", "delta", "idelta", "deriv",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "sum_over_time",
+    "count_over_time",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "last_over_time",
+    "present_over_time",
+    "changes",
+    "resets",
+    "delta",
+    "idelta",
+    "deriv",
 ];
 const OF_COUNTERS: &[&str] = &["rate", "increase", "irate", "resets"];
 const DATES: &[&str] =
@@ -41,20 +78,57 @@ const DATES: &[&str] =
 const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "+", "-", "*", "/", "atan2"];
 const COMPARISON: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
 const NUMBERS: &[&str] = &[
-    "0", "1", "-1", "2", "0.5", "10", "100", "1000", "-3.25", "1e6", "NaN", "Inf", "-Inf", "0x1F", "1e-9", "3",
+    "0", "1", "-1", "2", "0.5", "10", "100", "1000", "-3.25", "1e6", "NaN", "Inf", "-Inf", "0x1F", "1e-9",
+    "3",
 ];
 const QUANTILES: &[&str] = &["0", "0.1", "0.5", "0.75", "0.9", "0.99", "1", "-0.5", "1.5", "NaN"];
 const RANGES_MS: &[i64] = &[45_000, 60_000, 90_000, 150_000, 300_000, 307_000, 600_000, 1_200_000, 3_600_000];
 const WRONG: &[&str] = &[
-    "sum(1)", "rate(cpus)", "abs()", "1 > 2", "cpus and 1", "no_such_function(cpus)", "cpus[5m]", "sum(cpus", "cpus{",
-    "cpus + on (job) group_left group_right cpus", "{}", "{job=~\".*\"}", "topk(cpus, cpus)", "-\"text\"",
-    "cpus offset 5m offset 5m", "cpus[5m][5m]",
-    "label_replace(cpus, \"a\", \"$1\", \"job\", \"(\")", "topk(1e30, cpus)", "quantile(\"x\", cpus)", "1 + \"a\"",
-    "cpus{job=~\"(\"}", "sum by (job) without (instance) (cpus)", "cpus and bool cpus", "cpus + bool cpus",
-    "rate(cpus[0s])", "cpus @ \"x\"", "histogram_quantile(cpus, 0.5)", "clamp(cpus, 1)", "\"unclosed", "5 % % 2",
-    "cpus and on (job) group_left () cpus", "vector(cpus)", "scalar(1)", "time(1)", "label_replace(cpus)",
-    "requests_total + on (job) requests_total", "requests_total * on (instance) bytes_total", "rate(cpus[5m])[5m]",
-    "cpus == on (job) cpus", "sum(cpus) by", "absent_over_time(cpus)", "((cpus)", "cpus)", "@", "cpus[5]x",
+    "sum(1)",
+    "rate(cpus)",
+    "abs()",
+    "1 > 2",
+    "cpus and 1",
+    "no_such_function(cpus)",
+    "cpus[5m]",
+    "sum(cpus",
+    "cpus{",
+    "cpus + on (job) group_left group_right cpus",
+    "{}",
+    "{job=~\".*\"}",
+    "topk(cpus, cpus)",
+    "-\"text\"",
+    "cpus offset 5m offset 5m",
+    "cpus[5m][5m]",
+    "label_replace(cpus, \"a\", \"$1\", \"job\", \"(\")",
+    "topk(1e30, cpus)",
+    "quantile(\"x\", cpus)",
+    "1 + \"a\"",
+    "cpus{job=~\"(\"}",
+    "sum by (job) without (instance) (cpus)",
+    "cpus and bool cpus",
+    "cpus + bool cpus",
+    "rate(cpus[0s])",
+    "cpus @ \"x\"",
+    "histogram_quantile(cpus, 0.5)",
+    "clamp(cpus, 1)",
+    "\"unclosed",
+    "5 % % 2",
+    "cpus and on (job) group_left () cpus",
+    "vector(cpus)",
+    "scalar(1)",
+    "time(1)",
+    "label_replace(cpus)",
+    "requests_total + on (job) requests_total",
+    "requests_total * on (instance) bytes_total",
+    "rate(cpus[5m])[5m]",
+    "cpus == on (job) cpus",
+    "sum(cpus) by",
+    "absent_over_time(cpus)",
+    "((cpus)",
+    "cpus)",
+    "@",
+    "cpus[5]x",
 ];
 
 impl Generator {
@@ -67,8 +141,12 @@ impl Generator {
     /// A query, and when to evaluate it: instant or over up to 40 steps.
     pub fn query(&mut self) -> (Expr, Times) {
         let expr = self.root();
-        let at = START_MS + 137 + 60_000 * (8 + self.random.below(114) as i64) + 1000 * self.random.below(60) as i64;
-        let range = expr.has_steps() && self.random.percent(50) || matches!(expr, Expr::Wrong(_)) && at % 3 == 0;
+        let at = START_MS
+            + 137
+            + 60_000 * (8 + self.random.below(114) as i64)
+            + 1000 * self.random.below(60) as i64;
+        let range =
+            expr.has_steps() && self.random.percent(50) || matches!(expr, Expr::Wrong(_)) && at % 3 == 0;
         if !range {
             return (expr, Times::instant(at));
         }
@@ -92,7 +170,11 @@ impl Generator {
 
     /// A scalar.
     pub(super) fn scalar(&mut self, depth: usize) -> Expr {
-        let choice = if depth == 0 { self.random.weighted(&[8, 1, 1]) } else { self.random.weighted(&[6, 1, 1, 4, 3, 1]) };
+        let choice = if depth == 0 {
+            self.random.weighted(&[8, 1, 1])
+        } else {
+            self.random.weighted(&[6, 1, 1, 4, 3, 1])
+        };
         match choice {
             0 => Expr::Number(self.random.pick(NUMBERS).to_owned()),
             1 => Expr::Call("time", Vec::new()),
@@ -139,8 +221,10 @@ impl Generator {
 
     /// An instant vector with at least these labels, on top of something that is there.
     pub(super) fn with_labels(&mut self, labels: &[&'static str], depth: usize) -> Vector {
-        let fitting: Vec<&Family> =
-            FAMILIES.iter().filter(|f| labels.iter().all(|l| f.labels.iter().any(|(name, _)| name == l))).collect();
+        let fitting: Vec<&Family> = FAMILIES
+            .iter()
+            .filter(|f| labels.iter().all(|l| f.labels.iter().any(|(name, _)| name == l)))
+            .collect();
         if fitting.is_empty() {
             return self.vector(depth);
         }
@@ -189,7 +273,11 @@ impl Generator {
 
     fn function_of(&mut self, family: &Family) -> &'static str {
         let counter = matches!(family.kind, Kind::Counter(_) | Kind::Bucket | Kind::BrokenBucket);
-        if counter && self.random.percent(70) { self.random.pick(OF_COUNTERS) } else { self.random.pick(OVER_TIME) }
+        if counter && self.random.percent(70) {
+            self.random.pick(OF_COUNTERS)
+        } else {
+            self.random.pick(OVER_TIME)
+        }
     }
 
     /// A name with matchers.
@@ -197,7 +285,8 @@ impl Generator {
         let mut matchers = Vec::new();
         for (name, values) in self.random.subset(family.labels, 15) {
             let value = self.random.pick(values);
-            let quoted = format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t"));
+            let quoted =
+                format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t"));
             let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
             matchers.push(match self.random.below(6) {
                 0 if plain => format!("{name}=~\"{value}|zzz\""),
@@ -231,13 +320,17 @@ impl Generator {
         let modifiers = self.modifiers();
         // Short windows over sparse samples are mostly empty.
         let fitting: Vec<i64> = RANGES_MS.iter().copied().filter(|r| *r >= 2 * family.interval_ms).collect();
-        let range_ms = if self.random.percent(95) { self.random.pick(&fitting) } else { self.random.pick(RANGES_MS) };
+        let range_ms =
+            if self.random.percent(95) { self.random.pick(&fitting) } else { self.random.pick(RANGES_MS) };
         Expr::Range(self.text_of(family), range_ms, modifiers)
     }
 
     fn modifiers(&mut self) -> Modifiers {
-        let offset_ms =
-            if self.random.percent(12) { self.random.pick(&[30_000, 90_000, 600_000, -60_000, 37_000, -7000]) } else { 0 };
+        let offset_ms = if self.random.percent(12) {
+            self.random.pick(&[30_000, 90_000, 600_000, -60_000, 37_000, -7000])
+        } else {
+            0
+        };
         let at = (self.random.percent(7) && !self.without_at).then(|| match self.random.below(4) {
             0 => At::Start,
             1 => At::End,

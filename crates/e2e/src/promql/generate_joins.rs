@@ -89,7 +89,11 @@ impl Generator {
             2 => {
                 let kept: Vec<&'static str> = self.random.subset(&["instance", "job", "method"], 50);
                 let sides = Box::new((self.keyed(&kept, depth - 1).expr, self.keyed(&kept, depth - 1).expr));
-                let matching = if self.random.percent(50) { format!("on ({}) ", kept.join(", ")) } else { String::new() };
+                let matching = if self.random.percent(50) {
+                    format!("on ({}) ", kept.join(", "))
+                } else {
+                    String::new()
+                };
                 Vector { expr: Expr::Binary { op, matching, sides }, labels: kept }
             }
             // Whatever comes of it.
@@ -97,10 +101,19 @@ impl Generator {
                 let (a, b) = (self.vector(depth - 1), self.vector(depth - 1));
                 let word = self.random.pick(&["on", "ignoring"]);
                 let labels = self.random.subset(ANY_LABELS, 25);
-                let group = self.random.pick(&["", "", "group_left ", "group_right (zone) ", "group_left (x, code) "]);
+                let group = self.random.pick(&[
+                    "",
+                    "",
+                    "group_left ",
+                    "group_right (zone) ",
+                    "group_left (x, code) ",
+                ]);
                 // A label both matched on and copied is no query.
                 let matching = format!("{word} ({}) {group}", labels.join(", "));
-                Vector { expr: Expr::Binary { op, matching, sides: Box::new((a.expr, b.expr)) }, labels: a.labels }
+                Vector {
+                    expr: Expr::Binary { op, matching, sides: Box::new((a.expr, b.expr)) },
+                    labels: a.labels,
+                }
             }
         }
     }
@@ -145,7 +158,11 @@ impl Generator {
     pub(super) fn set_operation(&mut self, depth: usize) -> Vector {
         let left = self.vector(depth - 1);
         let op = self.random.pick(&["and", "or", "or", "unless"]).to_owned();
-        let right = if self.random.percent(70) { self.keyed(&left.labels, depth - 1) } else { self.vector(depth - 1) };
+        let right = if self.random.percent(70) {
+            self.keyed(&left.labels, depth - 1)
+        } else {
+            self.vector(depth - 1)
+        };
         let matching = match self.random.below(4) {
             0 => {
                 let labels = self.random.subset(&left.labels, 50);
@@ -157,18 +174,31 @@ impl Generator {
             }
             _ => String::new(),
         };
-        Vector { expr: Expr::Binary { op, matching, sides: Box::new((left.expr, right.expr)) }, labels: left.labels }
+        Vector {
+            expr: Expr::Binary { op, matching, sides: Box::new((left.expr, right.expr)) },
+            labels: left.labels,
+        }
     }
 
     /// `label_replace` and `label_join`.
     pub(super) fn labelled(&mut self, depth: usize) -> Vector {
         let Vector { expr, labels } = self.vector(depth - 1);
         let text = |text: &str| Expr::Text(text.to_owned());
-        let src = if labels.is_empty() || self.random.percent(15) { "none" } else { self.random.pick(&labels) };
+        let src =
+            if labels.is_empty() || self.random.percent(15) { "none" } else { self.random.pick(&labels) };
         let dst = self.random.pick(&["new", "new", "zone", "job", "__name__", "x"]);
         let expr = if self.random.percent(60) {
-            let replacement = self.random.pick(&["$1", "$2-$1", "${1}x", "$1x", "", "fixed", "$$", "$name", "$0"]);
-            let pattern = self.random.pick(&["(.*)", "(.)(.*)", "(?P<name>[a-z]).*", "a.*", "", ".+:(\\d+)", "(x)|(.*)"]);
+            let replacement =
+                self.random.pick(&["$1", "$2-$1", "${1}x", "$1x", "", "fixed", "$$", "$name", "$0"]);
+            let pattern = self.random.pick(&[
+                "(.*)",
+                "(.)(.*)",
+                "(?P<name>[a-z]).*",
+                "a.*",
+                "",
+                ".+:(\\d+)",
+                "(x)|(.*)",
+            ]);
             Expr::Call("label_replace", vec![expr, text(dst), text(replacement), text(src), text(pattern)])
         } else {
             let separator = self.random.pick(&["-", "", ", "]);
@@ -197,7 +227,12 @@ impl Generator {
             let kept = self.random.subset(&labels, 50);
             let by: Vec<&str> = kept.iter().copied().chain(["le"]).collect();
             labels = kept;
-            Expr::Aggregate { op: "sum", clause: format!("by ({}) ", by.join(", ")), param: None, inner: Box::new(buckets) }
+            Expr::Aggregate {
+                op: "sum",
+                clause: format!("by ({}) ", by.join(", ")),
+                param: None,
+                inner: Box::new(buckets),
+            }
         } else {
             buckets
         };

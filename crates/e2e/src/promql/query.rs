@@ -112,9 +112,12 @@ impl Expr {
     #[must_use]
     pub fn parts(&self, times: Times, whole: Times) -> Vec<(&Expr, Times)> {
         match self {
-            Self::Number(_) | Self::Text(_) | Self::Select(..) | Self::Range(..) | Self::Wrong(_) => Vec::new(),
+            Self::Number(_) | Self::Text(_) | Self::Select(..) | Self::Range(..) | Self::Wrong(_) => {
+                Vec::new()
+            }
             Self::Subquery { inner, range_ms, step_ms, modifiers } => {
-                let (start, end) = (modifiers.time(times.start_ms, whole), modifiers.time(times.end_ms, whole));
+                let (start, end) =
+                    (modifiers.time(times.start_ms, whole), modifiers.time(times.end_ms, whole));
                 let step = step_ms.unwrap_or(DEFAULT_STEP_MS);
                 let first = start - modifiers.offset_ms - range_ms;
                 let start_ms = (first.div_euclid(step) + 1) * step;

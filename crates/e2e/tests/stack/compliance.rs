@@ -77,7 +77,9 @@ fn cases(text: &str) -> Vec<Case> {
             let place = format!("{{{{.{name}}}}}");
             expanded = expanded
                 .iter()
-                .flat_map(|query| variants(&name).into_iter().map(|v| query.replace(&place, v)).collect::<Vec<_>>())
+                .flat_map(|query| {
+                    variants(&name).into_iter().map(|v| query.replace(&place, v)).collect::<Vec<_>>()
+                })
                 .collect();
         }
         cases.extend(expanded.into_iter().map(|query| (query, fails)));
@@ -119,7 +121,11 @@ fn compliance_queries_have_equal_answers() {
             Err(error) => wrong.push(format!("{query}: {error:#}")),
         }
     }
-    println!("compliance queries: {} asked, {with_samples} with samples, {} differ", cases.len(), wrong.len());
+    println!(
+        "compliance queries: {} asked, {with_samples} with samples, {} differ",
+        cases.len(),
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(cases.len(), 539);
     assert!(with_samples * 10 > cases.len() * 8, "only {with_samples} have samples");

@@ -67,7 +67,9 @@ fn answers_equal_the_originals() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         now.as_nanos() as u64 % 1_000_000_000
     });
-    println!("random queries: VIGIE_RANDOM_SEED={seed} VIGIE_RANDOM_QUERIES={count} VIGIE_RANDOM_DEPTH={depth}");
+    println!(
+        "random queries: VIGIE_RANDOM_SEED={seed} VIGIE_RANDOM_QUERIES={count} VIGIE_RANDOM_DEPTH={depth}"
+    );
     let mut generator = Generator::new(seed, depth);
     let queries: Vec<(Expr, Times)> = (0..count).map(|_| generator.query()).collect();
     let tally = Mutex::new(Tally::default());
@@ -133,7 +135,9 @@ fn one(pair: Pair<'_>, i: usize, expr: &Expr, times: Times, tally: &Mutex<Tally>
                     let Finding { part, times: at, difference, .. } = finding;
                     tally.wrong.push((
                         i,
-                        format!("#{i} {expr}\n    in {times:?}\n    part {part}\n    in {at:?}\n    {difference}"),
+                        format!(
+                            "#{i} {expr}\n    in {times:?}\n    part {part}\n    in {at:?}\n    {difference}"
+                        ),
                     ));
                 }
             }

@@ -15,7 +15,11 @@ pub(crate) const RESERVED: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 /// The label set without the reserved labels.
 pub(crate) fn drop_reserved(labels: &LabelSet) -> LabelSet {
-    if labels.iter().any(|(n, _)| RESERVED.contains(&n)) { labels.without(&RESERVED) } else { labels.clone() }
+    if labels.byte_pairs().any(|(n, _)| RESERVED.iter().any(|r| r.as_bytes() == n)) {
+        labels.without(&RESERVED)
+    } else {
+        labels.clone()
+    }
 }
 
 /// A row's histograms with their steps, ascending.

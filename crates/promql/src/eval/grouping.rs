@@ -44,22 +44,25 @@ impl Grouping {
         self.key.clear();
         if self.without {
             let names = &self.names;
-            let named = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).is_ok();
-            for (n, v) in labels.iter().filter(|(n, _)| !named(n)) {
+            let named = |name: &[u8]| names.binary_search_by(|n| n.as_bytes().cmp(name)).is_ok();
+            for (n, v) in labels.byte_pairs().filter(|(n, _)| !named(n)) {
                 put(&mut self.key, n);
                 put(&mut self.key, v);
             }
         } else {
             let mut names = self.names.iter().peekable();
-            for (n, v) in labels {
-                while names.next_if(|name| name.as_str() < n).is_some() {
-                    put(&mut self.key, "");
+            for (n, v) in labels.byte_pairs() {
+                while names.next_if(|name| name.as_bytes() < n).is_some() {
+                    put(&mut self.key, b"");
                 }
-                if names.next_if(|name| *name == n).is_some() {
+                if names.peek().is_none() {
+                    break;
+                }
+                if names.next_if(|name| name.as_bytes() == n).is_some() {
                     put(&mut self.key, v);
                 }
             }
-            names.for_each(|_| put(&mut self.key, ""));
+            names.for_each(|_| put(&mut self.key, b""));
         }
         let hash = self.hasher.hash_one(&self.key[..]);
         if let Some(&group) = self.table.find(hash, |&g| *self.keys[g] == self.key[..]) {
@@ -85,9 +88,9 @@ impl Grouping {
     }
 }
 
-fn put(key: &mut Vec<u8>, s: &str) {
+fn put(key: &mut Vec<u8>, s: &[u8]) {
     key.extend_from_slice(&(s.len() as u64).to_le_bytes());
-    key.extend_from_slice(s.as_bytes());
+    key.extend_from_slice(s);
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ impl<'a> AfterWindow<'a> {
         }
         let delayed = self.evaluator.delayed_name_removal;
         if !matches!(self.window.name, "last_over_time" | "first_over_time") {
-            let typed = |l: &LabelSet| l.iter().any(|(n, _)| n != METRIC_NAME && RESERVED.contains(&n));
+            let reserved = |n: &[u8]| RESERVED.iter().any(|r| *r != METRIC_NAME && r.as_bytes() == n);
+            let typed = |l: &LabelSet| l.byte_pairs().any(|(n, _)| reserved(n));
             let distinct = self.distinct && !block.labels.iter().any(typed);
             // Remarks on aggregated histograms name the metric, if it still has a name.
             if delayed || self.names == Names::Exact || !distinct || block.has_histograms() {

@@ -5,8 +5,6 @@
 //! floats ([`to_float`]). Spans and counts from outside need not fit together: what has both counts, nothing panics. Results
 //! differ from upstream's in one way that nothing shows: spans that touch are always one.
 
-#![allow(dead_code, unused_imports, reason = "the evaluator takes these up one by one")]
-
 mod bounds;
 mod buckets;
 mod estimate;
@@ -32,7 +30,7 @@ pub use buckets::{Bucket, all_buckets};
 pub(crate) use estimate::{NanObservations, avg, fraction, quantile, stddev, stdvar};
 pub(crate) use extended::{Edges, extended_window, smoothed_instant};
 pub use ops::to_float;
-pub(crate) use ops::{add, compact, copy_to_schema, div, equals, mul, neg, reduce_resolution, sub};
+pub(crate) use ops::{add, compact, copy_to_schema, div, equals, mul, neg, sub};
 pub use reset::detect_reset;
 pub(crate) use starts::window_with_starts;
 pub(crate) use sums::{HistogramAvg, HistogramSum};

@@ -48,7 +48,7 @@ fn runs(spans: &[Span]) -> impl Iterator<Item = (i64, u32)> + '_ {
 ///
 /// # Errors
 /// For custom buckets and where `schema` is not coarser, or none.
-pub(crate) fn reduce_resolution(h: &mut Histogram, schema: i32) -> Result<(), HistogramError> {
+pub(super) fn reduce_resolution(h: &mut Histogram, schema: i32) -> Result<(), HistogramError> {
     let invalid = |text: String| Err(HistogramError::Invalid(text));
     if is_custom(h.schema) {
         return invalid("cannot reduce resolution when there are custom buckets".to_owned());

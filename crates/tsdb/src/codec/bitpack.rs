@@ -18,13 +18,15 @@ pub(super) fn bit_len(v: u64) -> u32 {
     64 - v.leading_zeros()
 }
 
-/// Appends the blocks of `values` and counts their lengths in bits into `classes`.
+/// Appends the blocks of `values` and counts their lengths in bits into `classes`, where somebody asks.
 #[inline(always)]
-pub(super) fn pack(values: &[u64], classes: &mut Classes, out: &mut Vec<u8>) {
+pub(super) fn pack(values: &[u64], mut classes: Option<&mut Classes>, out: &mut Vec<u8>) {
     for block in values.chunks(BLOCK) {
         let (count, widest) = lengths(block.iter().copied());
         let choice = choose_width(&count, widest, block.len());
-        classes.iter_mut().zip(&count).for_each(|(sum, &n)| *sum += u32::from(n));
+        if let Some(classes) = &mut classes {
+            classes.iter_mut().zip(&count).for_each(|(sum, &n)| *sum += u32::from(n));
+        }
         let header = low_byte(u64::from(choice.width));
         if choice.exceptions == 0 {
             out.push(header);
@@ -223,7 +225,7 @@ mod tests {
 
     fn round_trip(values: &[u64]) {
         let mut out = Vec::new();
-        pack(values, &mut [0; 65], &mut out);
+        pack(values, None, &mut out);
         // At the end of the bytes and in their midst.
         for slack in [0, 1, 8, 16, 600] {
             let bytes = [&out[..], &vec![0xa5; slack]].concat();
@@ -250,11 +252,11 @@ mod tests {
     fn a_zero_block_is_one_byte_and_an_outlier_is_patched() {
         let mut values = [0; 64];
         let mut out = Vec::new();
-        pack(&values, &mut [0; 65], &mut out);
+        pack(&values, None, &mut out);
         assert_eq!(out, [0]);
         values[9] = u64::MAX;
         out.clear();
-        pack(&values, &mut [0; 65], &mut out);
+        pack(&values, None, &mut out);
         assert_eq!(out.len(), 1 + 1 + 1 + 10);
         round_trip(&values);
     }

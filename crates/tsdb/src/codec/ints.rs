@@ -82,7 +82,8 @@ impl IntEncoder {
     #[inline(always)]
     fn encode_here(&mut self, ints: &[i64], out: &mut Vec<u8>) {
         let (order, base) = match self.effort {
-            Effort::Fresh => self.sample(ints),
+            Effort::Brief => self.sample::<8>(ints),
+            Effort::Fresh => self.sample::<16>(ints),
             Effort::Cold => self.search(ints),
         };
         let flags_at = out.len();
@@ -111,12 +112,14 @@ impl IntEncoder {
         }
 
         let start = out.len();
-        let mut classes = [0; 65];
-        bitpack::pack(&self.residuals, &mut classes, out);
-        let packed = out.len() - start;
-        if self.residuals.len() >= MIN_HUFFMAN {
+        if self.effort == Effort::Brief || self.residuals.len() < MIN_HUFFMAN {
+            bitpack::pack(&self.residuals, None, out);
+        } else {
+            let mut classes = [0; 65];
+            bitpack::pack(&self.residuals, Some(&mut classes), out);
+            let packed = out.len() - start;
             let most = match self.effort {
-                Effort::Fresh => packed - packed / 10,
+                Effort::Brief | Effort::Fresh => packed - packed / 10,
                 Effort::Cold => packed - packed / 32,
             };
             if let Some(plan) = Plan::new(&self.residuals, &classes, most)
@@ -134,7 +137,7 @@ impl IntEncoder {
     fn fill_from(&mut self, min: i64) -> u64 {
         self.residuals.clear();
         self.residuals.extend(self.column.iter().map(|&v| Base::Min(min).residual(v)));
-        let divisor = Divisor::common(&self.residuals);
+        let divisor = self.divisor();
         if divisor.gcd() != 1 {
             self.residuals.iter_mut().for_each(|d| *d = (*d >> divisor.twos).wrapping_mul(divisor.inverse));
         }
@@ -145,7 +148,7 @@ impl IntEncoder {
     fn fill_around(&mut self, middle: i64) -> u64 {
         self.residuals.clear();
         self.residuals.extend(self.column.iter().map(|v| v.wrapping_sub(middle).unsigned_abs()));
-        let divisor = Divisor::common(&self.residuals);
+        let divisor = self.divisor();
         self.residuals.clear();
         if divisor.gcd() == 1 {
             self.residuals.extend(self.column.iter().map(|&v| Base::Around(middle).residual(v)));
@@ -157,16 +160,25 @@ impl IntEncoder {
         divisor.gcd()
     }
 
+    /// What all residuals are whole multiples of, and that is worth looking for.
+    #[inline(always)]
+    fn divisor(&self) -> Divisor {
+        match self.effort {
+            Effort::Brief => Divisor::twos(&self.residuals),
+            Effort::Fresh | Effort::Cold => Divisor::common(&self.residuals),
+        }
+    }
+
     /// Picks the order by a few places of the column, and the base by a few of its values; leaves the column of that order.
     #[inline(always)]
-    fn sample(&mut self, ints: &[i64]) -> (usize, Base) {
-        let order = sample_order(ints);
+    fn sample<const PLACES: usize>(&mut self, ints: &[i64]) -> (usize, Base) {
+        let order = sample_order::<PLACES>(ints);
         fill_order(ints, order, &mut self.column);
         let column = &self.column[..];
         let median = about_median(column);
         let min = column.iter().copied().fold(i64::MAX, i64::min);
         let (mut cost_min, mut cost_around) = (0, 0);
-        for &v in column.iter().step_by(column.len().div_ceil(16)) {
+        for &v in column.iter().step_by(column.len().div_ceil(PLACES)) {
             cost_min += bit_len(Base::Min(min).residual(v));
             cost_around += bit_len(Base::Around(median).residual(v));
         }
@@ -237,16 +249,16 @@ fn second_difference(a: i64, b: i64, c: i64) -> i64 {
     c.wrapping_sub(b).wrapping_sub(b.wrapping_sub(a))
 }
 
-/// The order whose values lie closest together at a dozen places, the same for each order: that tells enough, and counting
+/// The order whose values lie closest together at about so many places, the same for each order: that tells enough, and counting
 /// the bits of all is most of the work of encoding.
 #[inline(always)]
-fn sample_order(ints: &[i64]) -> usize {
+fn sample_order<const PLACES: usize>(ints: &[i64]) -> usize {
     let n = ints.len();
     if n < 3 {
         // Delta of two values is one value: its own base.
         return 1;
     }
-    let step = n.div_ceil(16);
+    let step = n.div_ceil(PLACES);
     let at = |order: usize, i: usize| match order {
         0 => ints[i],
         1 => ints[i + 1].wrapping_sub(ints[i]),
@@ -298,6 +310,13 @@ struct Divisor {
 }
 
 impl Divisor {
+    /// The greatest power of two among the divisors; 1 for nothing but zeros.
+    #[inline(always)]
+    fn twos(values: &[u64]) -> Self {
+        let all = values.iter().fold(0, |all, v| all | v);
+        Self { twos: if all == 0 { 0 } else { all.trailing_zeros() }, odd: 1, inverse: 1 }
+    }
+
     /// The greatest common divisor; 1 for nothing but zeros. Ends at the first proof that what is odd of it is 1.
     #[inline(always)]
     fn common(values: &[u64]) -> Self {

@@ -25,6 +25,7 @@ fn encoded_with(effort: Effort, ints: &[i64]) -> Vec<u8> {
 }
 
 fn encoded(ints: &[i64]) -> Vec<u8> {
+    encoded_with(Effort::Brief, ints);
     encoded_with(Effort::Cold, ints);
     encoded_with(Effort::Fresh, ints)
 }

@@ -19,6 +19,8 @@ mod values;
 /// How much work an encoder puts into making chunks small. Decoders read both alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Effort {
+    /// For chunks of few values that are written again within minutes.
+    Brief,
     /// For chunks that are soon written again.
     #[default]
     Fresh,

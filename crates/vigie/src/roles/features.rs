@@ -82,7 +82,13 @@ const KNOWN: &[(&str, Effect)] = &[
             "Experimental type and unit labels enabled in queries; scrapes do not add them yet",
         ),
     ),
-    ("use-start-timestamps", Later),
+    (
+        "use-start-timestamps",
+        Engine(
+            |o| o.use_start_timestamps = true,
+            "Experimental usage of start timestamps in PromQL engine is enabled; scrapes do not store them yet",
+        ),
+    ),
     ("use-uncached-io", NoOp("The store decides by itself what it keeps in the page cache.")),
     ("xor2-encoding", NoOp("The store has its own encoding.")),
 ];

@@ -253,6 +253,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision, reason = "all digits show which side of the middle a number is on")]
     fn prints_as_go() {
         for (v, api, g, e) in [
             (0.0, "0", "0", "0e+00"),

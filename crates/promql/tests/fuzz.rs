@@ -177,14 +177,14 @@ fn mutate(random: &mut Random, corpus: &[&str]) -> String {
                 text = format!(
                     "max_over_time(({text})[{}])",
                     random.pick(&["5m:1m", "1h:", "9y:1s", "50y:1ms", "7m:13s"])
-                )
+                );
             }
             6 => {
                 text = format!(
                     "({text}) {} ({})",
                     random.pick(&["+", "and", "or", "/ on ()", "=="]),
                     random.pick(corpus)
-                )
+                );
             }
             7 => text = format!("sum by (job, le) ({text})"),
             8 => {
@@ -192,7 +192,7 @@ fn mutate(random: &mut Random, corpus: &[&str]) -> String {
                     random.pick(&["1", "5", "m", "0."]),
                     random.pick(&["99999999999", "0", "", "y"]),
                     2,
-                )
+                );
             }
             _ => {
                 let byte = char::from(random.below(128) as u8);

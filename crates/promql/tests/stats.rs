@@ -86,7 +86,8 @@ fn instant_queries() {
 fn range_queries() {
     let store = store();
     let sums = "sum(max_over_time(three[60s:5s])) + sum(max_over_time(one[60s:5s]))";
-    let cases: &[(&str, (i64, i64, i64), &[u64], &[u64])] = &[
+    type Case<'a> = (&'a str, (i64, i64, i64), &'a [u64], &'a [u64]);
+    let cases: &[Case<'_>] = &[
         (r#"three{a="1"}"#, (204, 223, 5), &[1, 1, 1, 1], &[1, 1, 1, 1]),
         ("hist", (204, 223, 5), &[13, 13, 13, 13], &[13, 13, 13, 13]),
         ("timestamp(hist)", (201, 220, 5), &[1, 1, 1, 1], &[1, 1, 1, 1]),

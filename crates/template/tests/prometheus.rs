@@ -17,10 +17,7 @@ fn data(value: f64) -> AlertData {
 fn run(text: &str, value: f64) -> Result<String, String> {
     let query = |q: &str| match q {
         "up" => Ok([("b", 11.0), ("a", 21.0)]
-            .map(|(i, v)| QuerySample {
-                labels: LabelSet::from_pairs([("instance", i)]),
-                value: v.into(),
-            })
+            .map(|(i, v)| QuerySample { labels: LabelSet::from_pairs([("instance", i)]), value: v.into() })
             .to_vec()),
         "none" => Ok(vec![]),
         q => Err(format!("bad query {q}")),

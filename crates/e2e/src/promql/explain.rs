@@ -254,12 +254,15 @@ fn changes(argument: &Expr) -> bool {
     !argument.is_range() && !matches!(argument, Expr::Number(_))
 }
 
+/// Whether it, or a part of it, takes the greater of values.
 fn orders_values(expr: &Expr) -> bool {
-    match expr {
+    let itself = match expr {
         Expr::Aggregate { op, .. } => ["min", "max", "quantile", "topk", "bottomk"].contains(op),
         Expr::Call(name, _) => ["min_over_time", "max_over_time", "quantile_over_time"].contains(name),
         _ => false,
-    }
+    };
+    let now = Times::instant(0);
+    itself || expr.parts(now, now).iter().any(|(part, _)| orders_values(part))
 }
 
 /// Whether what differs is zero on both sides.
@@ -339,10 +342,9 @@ fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reas
         "predict_linear" => scale * 3600.0,
         _ => return None,
     };
-    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| {
-        a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0))
-    };
-    if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
+    let times =
+        |points: &Points| -> Vec<String> { points.values().flatten().map(|(ts, _)| ts.clone()).collect() };
+    if !ours.keys().eq(theirs.keys()) || times(ours) != times(theirs) {
         return None;
     }
     if scale >= HUGE {

@@ -94,7 +94,6 @@ fn unquote(text: &str) -> String {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "test runners show what tests print")]
 fn compliance_queries_have_equal_answers() {
     let (Some(vigie), Some(original), Some(file)) = (tools::vigie(), tools::prometheus(), queries()) else {
         return;

@@ -56,7 +56,6 @@ struct Tally {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "test runners show what tests print")]
 fn answers_equal_the_originals() {
     let (Some(vigie), Some(original)) = (tools::vigie(), tools::prometheus()) else { return };
     let (ours, theirs) = servers(&vigie, &original, "random-queries", &dataset::series());

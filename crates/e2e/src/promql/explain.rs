@@ -254,12 +254,15 @@ fn changes(argument: &Expr) -> bool {
     !argument.is_range() && !matches!(argument, Expr::Number(_))
 }
 
+/// Whether it, or a part of it, takes the greater of values.
 fn orders_values(expr: &Expr) -> bool {
-    match expr {
+    let itself = match expr {
         Expr::Aggregate { op, .. } => ["min", "max", "quantile", "topk", "bottomk"].contains(op),
         Expr::Call(name, _) => ["min_over_time", "max_over_time", "quantile_over_time"].contains(name),
         _ => false,
-    }
+    };
+    let now = Times::instant(0);
+    itself || expr.parts(now, now).iter().any(|(part, _)| orders_values(part))
 }
 
 /// Whether what differs is zero on both sides.

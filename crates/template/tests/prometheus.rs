@@ -19,7 +19,7 @@ fn run(text: &str, value: f64) -> Result<String, String> {
         "up" => Ok([("b", 11.0), ("a", 21.0)]
             .map(|(i, v)| QuerySample {
                 labels: LabelSet::from_pairs([("instance", i)]),
-                value: f64::from(v).into(),
+                value: v.into(),
             })
             .to_vec()),
         "none" => Ok(vec![]),

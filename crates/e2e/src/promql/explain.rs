@@ -72,6 +72,8 @@ struct Asked {
 
 /// More points than this in a part's series are not asked for; the API's own bound is a little higher.
 const MAX_STEPS: i64 = 10_000;
+/// How often the original is asked again, to see whether it answers the same.
+const REPEATS: usize = 5;
 
 impl Pair<'_> {
     /// Asks both for the whole query.
@@ -121,7 +123,13 @@ impl Pair<'_> {
             let sameness = if near { Sameness::Near } else { sameness };
             return Ok(Ok(Asked { sameness, ours: Some(ours) }));
         };
-        let reason = self.reason(expr, times, whole, &parts, (&ours, &theirs))?;
+        let mut reason = self.reason(expr, times, whole, &parts, (&ours, &theirs))?;
+        for _ in 0..REPEATS {
+            let again = if reason.is_none() { ask(self.theirs, &text, times, false)? } else { break };
+            if matches!(compare(&again, &theirs), Sameness::Different(_)) {
+                reason = Some(Reason::Unrepeatable);
+            }
+        }
         Ok(Err(Finding { part: text, times, difference, reason }))
     }
 
@@ -279,7 +287,8 @@ fn without_name(labels: &str) -> String {
 
 /// The increase of a counter as 2.42 or as later releases extrapolate it, over a window in milliseconds.
 fn extrapolate(name: &str, samples: &[(String, f64)], (start, end): (i64, i64), limited: bool) -> f64 {
-    let time = |i: usize| samples[i].0.parse::<f64>().unwrap_or(f64::NAN);
+    // Milliseconds from the start, exactly: seconds since 1970 lose more than the tolerance.
+    let time = |i: usize| (samples[i].0.parse::<f64>().unwrap_or(f64::NAN) * 1000.0).round() - start as f64;
     let last = samples.len().saturating_sub(1);
     if last == 0 {
         return f64::NAN;
@@ -289,8 +298,8 @@ fn extrapolate(name: &str, samples: &[(String, f64)], (start, end): (i64, i64), 
     let sampled = time(last) - time(0);
     let mean = sampled / last as f64;
     let threshold = mean * 1.1;
-    let mut to_start = time(0) - start as f64 / 1000.0;
-    let to_end = end as f64 / 1000.0 - time(last);
+    let mut to_start = time(0);
+    let to_end = (end - start) as f64 - time(last);
     if limited && to_start >= threshold {
         to_start = mean / 2.0;
     }
@@ -330,10 +339,10 @@ fn within(name: &str, ours: &Points, theirs: &Points, scale: f64) -> Option<Reas
         "predict_linear" => scale * 3600.0,
         _ => return None,
     };
-    let times = |(a, b): (&Vec<(String, f64)>, &Vec<(String, f64)>)| {
-        a.iter().map(|p| &p.0).eq(b.iter().map(|p| &p.0))
+    let times = |points: &Points| -> Vec<Vec<String>> {
+        points.values().map(|row| row.iter().map(|(time, _)| time.clone()).collect()).collect()
     };
-    if !ours.keys().eq(theirs.keys()) || !ours.values().zip(theirs.values()).all(times) {
+    if !ours.keys().eq(theirs.keys()) || times(ours) != times(theirs) {
         return None;
     }
     if scale >= HUGE {

@@ -118,15 +118,20 @@ fn rate(
         // The counter was zero there: nothing to extrapolate to.
         to_start = 0.0;
         sampled = seconds(starts[0], last.0);
-        let mut added = true;
-        match (&mut growth, &first.1) {
-            (Growth::Float(grown), Sample::Float(v)) => *grown += v,
-            (Growth::Histogram(Some(grown)), Sample::Histogram(h)) => {
-                added = result.reconciled(&add(grown, h), HistogramOp::Add);
+        let added = match (&mut growth, &first.1) {
+            (Growth::Float(grown), Sample::Float(v)) => {
+                *grown += v;
+                true
             }
-            (Growth::Histogram(grown), Sample::Histogram(h)) => *grown = Some(Histogram::clone(h)),
-            _ => {}
-        }
+            (Growth::Histogram(Some(grown)), Sample::Histogram(h)) => {
+                result.reconciled(&add(grown, h), HistogramOp::Add)
+            }
+            (Growth::Histogram(grown), Sample::Histogram(h)) => {
+                *grown = Some(Histogram::clone(h));
+                true
+            }
+            _ => true,
+        };
         if !added {
             return result;
         }

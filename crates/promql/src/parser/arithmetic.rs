@@ -1,8 +1,9 @@
 //! The grammar of duration expressions: `5m * 2`, `-step()`, `max_of(1m, range() / 2)`.
 
 use super::ast::{BinaryOp, DurationExpr, DurationOp, Span};
+use super::cursor::{Parsed, Parser, Stop};
 use super::duration::MAX_SECONDS;
-use super::expr::{Parsed, Parser, precedence};
+use super::expr::precedence;
 use super::token::{Kind, Token};
 
 impl Parser<'_> {
@@ -72,7 +73,7 @@ impl Parser<'_> {
             length += 1;
             if length > super::MAX_HEIGHT {
                 self.fail(lhs.span(), "duration expression too long");
-                return Err(super::expr::Stop);
+                return Err(Stop);
             }
             let token = self.next();
             let rhs = self.duration_expr(if right_associative { precedence } else { precedence + 1 })?;

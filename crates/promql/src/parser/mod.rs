@@ -5,6 +5,7 @@
 mod arithmetic;
 pub mod ast;
 mod check;
+mod cursor;
 mod duration;
 mod error;
 mod expr;
@@ -19,7 +20,7 @@ mod selector;
 mod series;
 mod token;
 
-use expr::Parser;
+use cursor::Parser;
 
 pub use ast::{
     AggregateOp, At, BinaryOp, Cardinality, DurationExpr, DurationOp, DurationValue, Expr, FillValues,

@@ -6,7 +6,7 @@ use super::ast::{
     At, BinaryOp, DurationExpr, DurationValue, Expr, MatrixSelector, RangeModifier, Span, SubqueryExpr,
     VectorSelector,
 };
-use super::expr::{Parsed, Parser, Tree};
+use super::cursor::{Parsed, Parser, Tree};
 use super::literal::{unquote, unquote_text};
 use super::token::{Keyword, Kind, Token};
 

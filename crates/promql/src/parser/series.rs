@@ -6,8 +6,8 @@ use model::{Histogram, LabelSet, LabelSetBuilder, METRIC_NAME, STALE_NAN};
 
 use super::ParserOptions;
 use super::ast::Span;
+use super::cursor::{Parsed, Parser, Stop};
 use super::error::ParseErrors;
-use super::expr::{Parsed, Parser, Stop};
 use super::histogram_desc::{Described, Wrong, parse_histogram};
 use super::lexer::{Lexer, is_space};
 use super::literal::{parse_number, unquote};

@@ -13,6 +13,9 @@ struct Parts {
     sum: f64,
 }
 
+/// A series with its native histograms, by time.
+type HistogramSeries = (LabelSet, Vec<(i64, Histogram)>);
+
 /// Collects the samples of classic series.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
@@ -50,7 +53,7 @@ impl Converter {
     }
 
     /// The native histograms.
-    pub(crate) fn finish(self) -> Result<Vec<(LabelSet, Vec<(i64, Histogram)>)>, String> {
+    pub(crate) fn finish(self) -> Result<Vec<HistogramSeries>, String> {
         let convert = |(t, parts): (i64, Parts)| Ok((t, parts.histogram()?));
         self.histograms
             .into_iter()

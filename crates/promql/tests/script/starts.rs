@@ -2,8 +2,11 @@
 
 use model::LabelSet;
 
+/// A series with an offset in milliseconds per step.
+type Offsets = (LabelSet, Vec<Option<i64>>);
+
 /// The series and an offset in milliseconds per step; `None` where the line is no such line.
-pub(crate) fn line(line: &str) -> Result<Option<(LabelSet, Vec<Option<i64>>)>, String> {
+pub(crate) fn line(line: &str) -> Result<Option<Offsets>, String> {
     let Some((metric, rest)) = line.split_once("@st").filter(|(m, _)| !m.contains(char::is_whitespace))
     else {
         return Ok(None);

@@ -151,7 +151,7 @@ pub(crate) fn server(on: Options) -> Server {
         }
     }
     assert_eq!(store.append(&batch).unwrap().accepted, 20);
-    let engine = Arc::new(promql::Engine::new(on.engine.clone().unwrap_or_default()));
+    let engine = Arc::new(promql::Engine::new(on.engine.unwrap_or_default()));
     let notifier = Arc::new(notifier::Manager::new(notifier::ManagerOptions::default()));
     let rules = rules::Manager::new(
         Arc::clone(&engine),
@@ -166,7 +166,7 @@ pub(crate) fn server(on: Options) -> Server {
         turns: web::api::Turns::new(engine.options().max_concurrency),
         features: web::api::Features::new(engine.options()),
         engine,
-        store: on.store.clone().unwrap_or_else(|| store.clone()),
+        store: on.store.unwrap_or_else(|| store.clone()),
         store_status: store.clone(),
         store_admin: admin.clone(),
         enable_admin: on.admin,

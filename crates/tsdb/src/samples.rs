@@ -148,7 +148,7 @@ impl Store {
         }
         let mut loose = self.loose.write();
         let mut slots = plain::Slots::take();
-        if !slots.find(&mut loose, batch, &refs) {
+        if !slots.find(&loose, batch, &refs) {
             return None;
         }
         if slots.all_plain(&mut loose, batch, bounds)? {

@@ -13,6 +13,7 @@ mod error;
 mod eval;
 mod gate;
 pub mod histogram;
+mod numeric;
 pub mod parser;
 mod plan;
 mod value;

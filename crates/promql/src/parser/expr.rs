@@ -17,8 +17,14 @@ const OPERAND: &str =
     "a metric name, a number, a duration, a string, a function, an aggregation, a sign, \"(\" or \"{\"";
 
 /// Stands for a function that does not exist while parsing goes on to find more errors.
-static UNKNOWN_FUNCTION: Function =
-    Function { name: "", arg_types: &[], variadic: -1, return_type: ValueType::Vector, experimental: false };
+static UNKNOWN_FUNCTION: Function = Function {
+    name: "",
+    arg_types: &[],
+    variadic: -1,
+    return_type: ValueType::Vector,
+    experimental: false,
+    of_number: None,
+};
 
 impl Parser<'_> {
     /// A whole query.

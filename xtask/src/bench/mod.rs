@@ -245,7 +245,7 @@ fn full() -> AllSizes {
         },
         write,
         write::Sizes { samples: 400, series_per_request: 500, samples_per_series: 1, ..write },
-        query::Sizes { batches: 5, rest: 75, scale: [10_000, 100_000, 1_000_000] },
+        query::Sizes { batches: 3, rest: 75, scale: [10_000, 100_000, 1_000_000] },
     )
 }
 

@@ -48,7 +48,7 @@ pub(crate) const QUERIES: [Query; 24] = [
     query(
         "quantile_over_time, 24 h",
         DAY,
-        "quantile_over_time(0.95, container_memory_working_set_bytes[1h])",
+        "quantile_over_time(0.95, container_memory_working_set_bytes{instance=~\"10\\\\.0\\\\.0\\\\.1?[0-9]:9100\"}[1h])",
     ),
     query("dashboard, 1 h", HOUR, "sum by (job, code) (rate(http_requests_total[5m]))"),
     same(

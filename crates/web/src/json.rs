@@ -1,6 +1,6 @@
 //! JSON as Go's encoder writes it: `<`, `>` and `&` escaped, and PromQL values in upstream's compact forms.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use model::{LabelSet, float};
 use serde::Serialize;
@@ -94,9 +94,9 @@ pub(crate) fn write_value(out: &mut Vec<u8>, value: f64) {
             out.push(b'-');
         }
         write_integer(out, abs as u64);
-    } else if (1e-6..1e21).contains(&abs) {
-        // The shortest digits that read back equal, without exponent, as Go writes them; a Vec takes all.
-        let _ = write!(out, "{value}");
+    } else if (1e-5..1e15).contains(&abs) {
+        // The shortest digits that read back equal, in the range where it writes them without exponent.
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(float::format_api(value).as_bytes());
     }
@@ -171,8 +171,22 @@ mod tests {
             5e-324,
             f64::MAX,
             f64::NAN,
+            9.99e-6,
+            1e-5,
+            1.000_000_000_000_000_2e-5,
+            999_999_999_999_999.9,
+            -1_000_000_000_000_000.1,
         ];
-        for value in odd.into_iter().chain((0..2000).map(|i| f64::from(i - 1000) * 0.37)) {
+        // Eighths just below 2^48 lie between two shortest forms.
+        let ties = (0..64).map(|i| 154_514_545_742_521.0 + f64::from(i) * 0.125);
+        let fractions = (0..2000).map(|i| f64::from(i - 1000) * 0.37);
+        // All magnitudes, odd bits.
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        let others = std::iter::repeat_with(|| {
+            bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            f64::from_bits(bits)
+        });
+        for value in odd.into_iter().chain(ties).chain(fractions).chain(others.take(20_000)) {
             let mut out = Vec::new();
             write_value(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), float::format_api(value));

@@ -21,6 +21,8 @@ pub enum Reason {
     Overflow,
     /// `topk` and `bottomk` of less than one are empty since 3.5, however much less.
     NegativeCount,
+    /// `topk` and `bottomk` of NaN are an error since 3.5, and were empty.
+    NanCount,
     /// `stddev` and `stdvar` of values that are not finite: NaN since 3.0, formerly it depended on the order.
     NotFinite,
     /// `rate` and `increase` extrapolate by half an interval at most since 2.51, also before a counter's zero.
@@ -152,6 +154,10 @@ impl Pair<'_> {
             {
                 let filters = matches!(expr, Expr::Binary { op, .. } if ["==", "!=", "<", "<=", ">", ">="].contains(&op.as_str()));
                 return Ok(filters.then_some(Reason::FilteredMatch));
+            }
+            (Answer::Error(422, _, text), Answer::Points(..)) if text.contains("Parameter value is NaN") => {
+                let ranks = matches!(expr, Expr::Aggregate { op: "topk" | "bottomk", .. });
+                return Ok(ranks.then_some(Reason::NanCount));
             }
             (Answer::Points(_, series), Answer::Error(422, _, text)) if text.contains("overflows int64") => {
                 return Ok(series.is_empty().then_some(Reason::NegativeCount));

@@ -21,6 +21,19 @@ pub(crate) fn sgn(v: f64) -> f64 {
     }
 }
 
+/// Beyond this `exp(-x)` is nothing beside `exp(x)`.
+const ONE_SIDED: f64 = 21.0;
+
+/// As Go's, which overflows where `exp` does, a little before the result would.
+pub(crate) fn sinh(v: f64) -> f64 {
+    if v.abs() > ONE_SIDED { (v.abs().exp() * 0.5).copysign(v) } else { v.sinh() }
+}
+
+/// As [`sinh`].
+pub(crate) fn cosh(v: f64) -> f64 {
+    if v.abs() > ONE_SIDED { v.abs().exp() * 0.5 } else { v.cosh() }
+}
+
 /// From here on `x * x + 1` is `x * x`.
 const LARGE: f64 = (1_u64 << 28) as f64;
 
@@ -37,6 +50,13 @@ pub(crate) fn acosh(v: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hyperbolic_functions_overflow_with_exp() {
+        assert_eq!((sinh(-710.0), cosh(710.0)), (f64::NEG_INFINITY, f64::INFINITY));
+        assert!(sinh(709.0).is_finite() && cosh(-709.0) == sinh(709.0));
+        assert!(sinh(f64::NAN).is_nan() && sinh(-0.0).is_sign_negative() && cosh(0.0) == 1.0);
+    }
 
     #[test]
     fn area_functions_do_not_overflow() {

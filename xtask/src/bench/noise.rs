@@ -118,7 +118,8 @@ fn one(instance: usize, index: usize) -> Series {
             ("http_request_duration_seconds_count", labels, Movement::Share { mean, share: 1.0 }, 1.0)
         }
         60..74 => {
-            let pod = format!("ledger-7d9f8b6c5-{:05x}", seed & 0xf_ffff);
+            // The last digit tells an instance's pods apart, however many instances there are.
+            let pod = format!("ledger-7d9f8b6c5-{:05x}", seed & 0xf_fff0 | (index as u64 - 60));
             let labels =
                 vec![("container", "app".to_owned()), ("namespace", "payments".to_owned()), ("pod", pod)];
             let movement = Movement::Walks { unit: 4096, step: 64, rests: 1 };

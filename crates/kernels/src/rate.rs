@@ -143,14 +143,12 @@ pub(crate) fn column(
         }
         let first = values[w.start];
         let mut change = values[w.end - 1] - first;
-        if !resets.is_empty() {
-            // Windows only move forward.
-            while resets.get(next).is_some_and(|&i| i <= w.start) {
-                next += 1;
-            }
-            for &i in resets[next..].iter().take_while(|&&i| i < w.end) {
-                change += values[i - 1];
-            }
+        // Windows only move forward.
+        while resets.get(next).is_some_and(|&i| i <= w.start) {
+            next += 1;
+        }
+        for &i in resets[next..].iter().take_while(|&&i| i < w.end) {
+            change += values[i - 1];
         }
         Some(extrapolate(&ts[w], first, change, end, range_ms, flavour))
     });

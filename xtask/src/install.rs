@@ -9,13 +9,17 @@ use crate::paths;
 use crate::process::{command, run};
 
 /// Program looked for, package that brings it.
-const PACKAGES: [(&[&str], &str); 8] = [
+const PACKAGES: [(&[&str], &str); 12] = [
     (&["node"], "nodejs"),
     (&["npm"], "npm"),
     (&["chromium", "chromium-browser", "google-chrome"], "chromium"),
     (&["prometheus"], "prometheus"),
     (&["amtool"], "prometheus-alertmanager"),
     (&["prometheus-node-exporter", "node_exporter"], "prometheus-node-exporter"),
+    (&["prometheus-postgres-exporter", "postgres_exporter"], "prometheus-postgres-exporter"),
+    (&["prometheus-redis-exporter", "redis_exporter"], "prometheus-redis-exporter"),
+    (&["redis-server"], "redis-server"),
+    (&["pg_ctlcluster"], "postgresql"),
     (&["python3"], "python3"),
     (&["git"], "git"),
 ];

@@ -13,11 +13,13 @@ use anyhow::{Context as _, ensure};
 use crate::paths;
 
 /// The layers, bottom first. A crate may use those in lower layers, not those beside or above it.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 11] = [
     &["model", "kernels"],
     &["exposition", "interchange", "template", "config", "storage", "assets"],
     &["httpclient", "telemetry"],
-    &["tsdb", "promql", "scrape", "discovery", "remote", "exporters", "alertmanager"],
+    &["exporters"],
+    &["tsdb", "promql", "scrape", "discovery", "remote", "alertmanager"],
+    &["exporter-node", "exporter-postgres", "exporter-redis"],
     &["rules"],
     &["notifier", "promtool"],
     &["web", "dashboards"],

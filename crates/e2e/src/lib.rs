@@ -7,6 +7,7 @@
 
 pub mod dataset;
 pub mod demo;
+pub mod expositions;
 pub mod http;
 pub mod program;
 pub mod prometheus;

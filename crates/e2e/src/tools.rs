@@ -70,6 +70,37 @@ pub fn node_exporter() -> Option<PathBuf> {
     installed("NODE_EXPORTER_BIN", &["prometheus-node-exporter", "node_exporter"])
 }
 
+/// The original PostgreSQL exporter, `POSTGRES_EXPORTER_BIN`.
+pub fn postgres_exporter() -> Option<PathBuf> {
+    installed("POSTGRES_EXPORTER_BIN", &["prometheus-postgres-exporter", "postgres_exporter"])
+}
+
+/// The original Redis exporter, `REDIS_EXPORTER_BIN`.
+pub fn redis_exporter() -> Option<PathBuf> {
+    installed("REDIS_EXPORTER_BIN", &["prometheus-redis-exporter", "redis_exporter"])
+}
+
+/// `REDIS_SERVER_BIN`, or the one that is installed.
+pub fn redis_server() -> Option<PathBuf> {
+    installed("REDIS_SERVER_BIN", &["redis-server"])
+}
+
+/// The directory of PostgreSQL's server programs, `POSTGRES_BIN_DIR` or the newest of Debian's.
+pub fn postgres_bin_dir() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("POSTGRES_BIN_DIR") {
+        return Some(path.into());
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").is_file())
+        .max_by_key(|bin| bin.parent().and_then(|v| v.file_name()?.to_str()?.parse::<u32>().ok()));
+    if newest.is_none() {
+        skipped("no PostgreSQL server is installed (or named by POSTGRES_BIN_DIR)");
+    }
+    newest
+}
+
 /// `NODE_BIN`, to run the browser test.
 pub fn node() -> Option<PathBuf> {
     installed("NODE_BIN", &["node"])

@@ -43,24 +43,30 @@ impl From<String> for Failure {
 type Role = fn(&Parsed) -> Result<(), Failure>;
 
 /// Names, command lines and entry points of the roles.
-const ROLES: [(&[&str], Command, Role); 4] = [
+const ROLES: [(&[&str], Command, Role); 7] = [
     (&["run"], flags::run::COMMAND, roles::run::main),
     (&["prometheus"], flags::prometheus::COMMAND, roles::prometheus::main),
     (&["alertmanager"], flags::alertmanager::COMMAND, roles::alertmanager::main),
     (&["dashboards"], flags::dashboards::COMMAND, roles::dashboards::main),
+    (
+        &["node-exporter", "node_exporter", "prometheus-node-exporter"],
+        flags::node_exporter::COMMAND,
+        roles::node_exporter::main,
+    ),
+    (
+        &["postgres-exporter", "postgres_exporter", "prometheus-postgres-exporter"],
+        flags::postgres_exporter::COMMAND,
+        roles::postgres_exporter::main,
+    ),
+    (
+        &["redis-exporter", "redis_exporter", "prometheus-redis-exporter"],
+        flags::redis_exporter::COMMAND,
+        roles::redis_exporter::main,
+    ),
 ];
 
 /// Roles of the design that this version does not have.
-const NOT_YET: [&str; 8] = [
-    "node-exporter",
-    "node_exporter",
-    "postgres-exporter",
-    "postgres_exporter",
-    "redis-exporter",
-    "redis_exporter",
-    "amtool",
-    "doctor",
-];
+const NOT_YET: [&str; 2] = ["amtool", "doctor"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -155,10 +161,10 @@ fn overview() -> String {
         "usage: vigie [run] [DIR] [<flags>]\n       vigie <role> [<flags>]\n\nThe whole monitoring stack in one program.\n\nRoles:\n",
     );
     for (names, command, _) in &ROLES {
-        out.push_str(&format!("  {:<14} {}\n", names[0], command.about));
+        out.push_str(&format!("  {:<18} {}\n", names[0], command.about));
     }
     out.push_str(&format!(
-        "  {:<14} {}\n",
+        "  {:<18} {}\n",
         "promtool", "promtool's commands for stores: vigie promtool tsdb --help"
     ));
     out.push_str("\n`vigie <role> --help` lists a role's flags.\n");

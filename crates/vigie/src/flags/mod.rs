@@ -2,11 +2,15 @@
 //!
 //! `--name=value`, `--name value`, `--name` and `--no-name` for switches; a repeated flag keeps its last value unless the
 //! table lets it repeat. A flag that is known but not acted on yet is accepted with a warning that names it; an unknown one
-//! is an error.
+//! is an error. Where the original reads an environment variable for a flag that is not given, so does ours.
 
 pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
+pub(crate) mod exporter;
+pub(crate) mod node_exporter;
+pub(crate) mod postgres_exporter;
 pub(crate) mod prometheus;
+pub(crate) mod redis_exporter;
 pub(crate) mod run;
 pub(crate) mod store;
 
@@ -40,6 +44,8 @@ pub(crate) struct Flag {
     pub(crate) hidden: bool,
     /// What giving it does.
     pub(crate) effect: Effect,
+    /// The environment variable that is read where it is not given; an empty one counts as none.
+    pub(crate) env: Option<&'static str>,
 }
 
 /// What giving a flag does.
@@ -66,12 +72,20 @@ impl Effect {
 
 /// A flag with a value.
 pub(crate) const fn value(name: &'static str, default: &'static str, help: &'static str) -> Flag {
-    Flag { name, takes: Takes::Value, default, help, hidden: false, effect: Effect::Acts }
+    Flag { name, takes: Takes::Value, default, help, hidden: false, effect: Effect::Acts, env: None }
 }
 
 /// A switch that is off unless given.
 pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
-    Flag { name, takes: Takes::Nothing, default: "false", help, hidden: false, effect: Effect::Acts }
+    Flag {
+        name,
+        takes: Takes::Nothing,
+        default: "false",
+        help,
+        hidden: false,
+        effect: Effect::Acts,
+        env: None,
+    }
 }
 
 impl Flag {
@@ -95,6 +109,11 @@ impl Flag {
         Self { effect: Effect::Nothing(why), ..self }
     }
 
+    /// The same, read from this environment variable where it is not given.
+    pub(crate) const fn env(self, variable: &'static str) -> Self {
+        Self { env: Some(variable), ..self }
+    }
+
     /// The same, left out of `--help`.
     pub(crate) const fn hidden(self) -> Self {
         Self { hidden: true, ..self }
@@ -112,6 +131,17 @@ pub(crate) struct Command {
     pub(crate) positional: Option<&'static str>,
     /// The flags.
     pub(crate) flags: &'static [&'static [Flag]],
+    /// Which library's habits the original has.
+    pub(crate) style: Style,
+}
+
+/// How a command line is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `--name`, `--no-name`: kingpin.
+    Kingpin,
+    /// `-name` or `--name`, `-name=false`: Go's `flag`.
+    Go,
 }
 
 /// What a command line came to.
@@ -143,10 +173,20 @@ impl Command {
     /// # Errors
     /// An unknown flag, a missing value, a surplus argument; in kingpin's words.
     pub(crate) fn parse(&self, args: &[String]) -> Result<Outcome, String> {
+        self.parse_in(args, &|variable| std::env::var(variable).ok())
+    }
+
+    /// The same in an environment.
+    fn parse_in(
+        &self,
+        args: &[String],
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Outcome, String> {
         let mut parsed = Parsed { values: BTreeMap::new(), positional: Vec::new(), ignored: Vec::new() };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
-            let Some(long) = arg.strip_prefix("--") else {
+            let single = || arg.strip_prefix('-').filter(|name| self.style == Style::Go && !name.is_empty());
+            let Some(long) = arg.strip_prefix("--").or_else(single) else {
                 match arg.as_str() {
                     "-h" => return Ok(Outcome::Print(self.help())),
                     short if short.len() > 1 && short.starts_with('-') => {
@@ -163,7 +203,7 @@ impl Command {
                     parsed.positional.extend(rest.cloned());
                     break;
                 }
-                "help" | "help-long" | "help-man" => return Ok(Outcome::Print(self.help())),
+                "help" | "help-long" | "help-man" | "h" => return Ok(Outcome::Print(self.help())),
                 "version" => return Ok(Outcome::Print(version(self.name))),
                 _ => {}
             }
@@ -187,6 +227,25 @@ impl Command {
             parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
         }
         for flag in self.table() {
+            let given = flag.env.and_then(environment).filter(|value| !value.is_empty());
+            if let (Some(value), None) = (given, parsed.values.get(flag.name)) {
+                let variable = flag.env.unwrap_or_default();
+                let values = match (flag.takes, value.as_str()) {
+                    (Takes::Values, lines) => lines.lines().map(str::to_owned).collect(),
+                    (Takes::Nothing, "1" | "t" | "T" | "true" | "TRUE" | "True") => vec!["true".to_owned()],
+                    (Takes::Nothing, "0" | "f" | "F" | "false" | "FALSE" | "False") => {
+                        vec!["false".to_owned()]
+                    }
+                    (Takes::Nothing, other) => {
+                        return Err(format!(
+                            "environment variable {variable}: expected true or false, found {other:?}"
+                        ));
+                    }
+                    (Takes::Value, _) => vec![value],
+                };
+                parsed.values.insert(flag.name, values);
+                parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
+            }
             parsed.values.entry(flag.name).or_insert_with(|| {
                 if flag.takes == Takes::Values && flag.default.is_empty() {
                     Vec::new()
@@ -254,7 +313,8 @@ impl Command {
                 ),
             };
             let remark = flag.effect.remark().map(|r| format!(" ({r})")).unwrap_or_default();
-            row(&left, &format!("{}{remark}", flag.help));
+            let env = flag.env.map(|variable| format!(" (${variable})")).unwrap_or_default();
+            row(&left, &format!("{}{env}{remark}", flag.help));
         }
         out
     }
@@ -347,8 +407,36 @@ mod tests {
             switch("web.enable-lifecycle", "Whether."),
             switch("compress", "Whether.").on(),
             value("old", "", "Nothing.").later(),
+            switch("ping", "Whether.").env("TEST_PING"),
+            value("addr", "here", "Where.").env("TEST_ADDR"),
         ]],
+        style: Style::Kingpin,
     };
+
+    #[test]
+    fn reads_the_environment_where_a_flag_is_not_given() {
+        let environment = |name: &str| match name {
+            "TEST_PING" => Some("true".to_owned()),
+            "TEST_ADDR" => Some("there".to_owned()),
+            _ => None,
+        };
+        let parse = |args: &[&str], environment: &dyn Fn(&str) -> Option<String>| {
+            let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
+            let go = Command { style: Style::Go, ..TEST };
+            match go.parse_in(&args, environment) {
+                Ok(Outcome::Run(p)) => Ok((p.is_on("ping"), p.get("addr").to_owned())),
+                Ok(Outcome::Print(text)) => Err(text),
+                Err(e) => Err(e),
+            }
+        };
+        assert_eq!(parse(&[], &environment), Ok((true, "there".to_owned())));
+        assert_eq!(parse(&["-ping=false", "-addr", "a"], &environment), Ok((false, "a".to_owned())));
+        assert_eq!(parse(&["--ping"], &|_| None), Ok((true, "here".to_owned())));
+        assert_eq!(
+            parse(&[], &|_| Some("maybe".to_owned())),
+            Err("environment variable TEST_PING: expected true or false, found \"maybe\"".to_owned())
+        );
+    }
 
     fn parse(line: &str) -> Result<Parsed, String> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

@@ -14,6 +14,7 @@ pub(crate) const COMMAND: Command = Command {
         super::prometheus::QUERY,
         super::prometheus::LOG,
     ],
+    style: super::Style::Kingpin,
 };
 
 const MAIN: &[Flag] = &[

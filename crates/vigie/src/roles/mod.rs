@@ -3,12 +3,16 @@
 mod active_queries;
 pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
+mod exporter;
 mod features;
 mod metrics;
+pub(crate) mod node_exporter;
+pub(crate) mod postgres_exporter;
 pub(crate) mod prometheus;
 pub(crate) mod promtool;
 mod query_log;
 mod query_watch;
+pub(crate) mod redis_exporter;
 pub(crate) mod run;
 mod store;
 mod store_metrics;

@@ -1,0 +1,31 @@
+//! What the exporters' roles share: a router on the addresses that the flags name.
+
+use std::path::PathBuf;
+
+use axum::Router;
+use tower_http::compression::CompressionLayer;
+use web::server::{ServerOptions, Shutdown};
+
+use crate::Failure;
+use crate::flags::Parsed;
+
+/// Serves what `router` makes on all `addresses` until told to stop. `web_config` is the name of the flag with the web-config file.
+pub(crate) fn serve(
+    flags: &Parsed,
+    addresses: &[String],
+    web_config: &str,
+    router: impl FnOnce() -> Result<Router, Failure>,
+) -> Result<(), Failure> {
+    let web_config = flags.get(web_config);
+    let server = ServerOptions {
+        web_config: (!web_config.is_empty()).then(|| PathBuf::from(web_config)),
+        ..ServerOptions::default()
+    };
+    super::runtime()?.block_on(async {
+        let router = router()?.layer(CompressionLayer::new());
+        let shutdown = Shutdown::default();
+        crate::signals::listen(shutdown.clone(), Vec::new())
+            .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
+        super::serve_all(addresses, router, &server, &shutdown).await
+    })
+}

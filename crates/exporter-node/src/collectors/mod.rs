@@ -1,0 +1,3 @@
+//! One collector a file.
+
+pub(crate) mod loadavg;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts, Turns};
 use web::server::{ServerOptions, Shutdown};
 
+use super::built_in::{self, Beside, BuiltIn, BuiltInJob};
 use super::query_watch::Watch;
 use super::store::{StoreConfig, StoreFlags};
 use super::{Clock, features, metrics, store_metrics};
@@ -49,6 +50,12 @@ pub(crate) struct Options {
     pub(crate) notifier: notifier::ManagerOptions,
     /// The Alertmanager of this process, if there is one, and the addresses that mean it.
     pub(crate) local_alertmanager: Option<(Arc<dyn notifier::LocalAlertmanager>, Vec<String>)>,
+    /// Exporters of this process, to be scraped without being written in the configuration.
+    pub(crate) built_in: Vec<Arc<BuiltIn>>,
+    /// Addresses of this process's other servers, and their pages.
+    pub(crate) own_pages: Vec<(Vec<String>, Arc<dyn scrape::LocalPages>)>,
+    /// The addresses that mean this role, where its own target needs no socket.
+    pub(crate) own_names: Vec<String>,
     /// What `/api/v1/status/flags` shows.
     pub(crate) flags: BTreeMap<String, String>,
     /// The clock.
@@ -100,6 +107,7 @@ pub(crate) struct Running {
 struct Parts {
     config_file: Option<PathBuf>,
     default_config: String,
+    built_in: Vec<BuiltInJob>,
     store: Arc<tsdb::Store>,
     store_path: PathBuf,
     store_flags: StoreFlags,
@@ -146,6 +154,9 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         engine,
         notifier: notifier_options(flags)?,
         local_alertmanager: None,
+        built_in: Vec::new(),
+        own_pages: Vec::new(),
+        own_names: Vec::new(),
         flags: flags.in_force(),
         clock: super::system_clock(),
         external_url,
@@ -221,7 +232,9 @@ pub(crate) fn port_of(address: &str) -> u16 {
 
 /// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
 pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
-    let checked = check(options.config_file.as_deref(), &options.default_config, &options.engine.parser)?;
+    let built_in: Vec<BuiltInJob> = options.built_in.iter().map(|b| b.job.clone()).collect();
+    let checked =
+        check(options.config_file.as_deref(), &options.default_config, &built_in, &options.engine.parser)?;
     let registry = Registry::new();
     let clock = Arc::clone(&options.clock);
     super::create_dir(&options.storage_path)?;
@@ -247,6 +260,12 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let notifier = Arc::new(notifier);
     let scrape =
         Arc::new(scrape::Manager::new(store.clone(), store.clone(), scrape::ManagerOptions::default()));
+    for exporter in options.built_in.iter().filter(|b| b.answers(&checked.config.value)) {
+        scrape.add_local(exporter.job.names.clone(), &built_in::pages(exporter.router.clone()));
+    }
+    for (names, pages) in options.own_pages {
+        scrape.add_local(names, &pages);
+    }
     let rules = Arc::new(rules::Manager::new(
         Arc::clone(&engine),
         store.clone(),
@@ -306,6 +325,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let parts = Arc::new(Parts {
         config_file: options.config_file,
         default_config: options.default_config,
+        built_in,
         store,
         store_path: options.storage_path,
         store_flags: options.store,
@@ -332,6 +352,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
             .with(&[]),
         clock,
     });
+    let router = web::api::router(Arc::clone(&api));
+    parts.scrape.add_local(options.own_names, &built_in::pages(router.clone()));
     parts.apply(checked).await.map_err(Failure::new)?;
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
@@ -342,7 +364,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         Arc::clone(&parts.clock),
         shutdown,
     );
-    Ok(Running { router: web::api::router(api), reloads, parts })
+    Ok(Running { router, reloads, parts })
 }
 
 /// The remote write receiver, if there is to be one.
@@ -384,10 +406,11 @@ impl Parts {
     async fn reload_on(self: Arc<Self>, mut wishes: mpsc::Receiver<ReloadRequest>) {
         while let Some(answer) = wishes.recv().await {
             let file = self.config_file.clone();
-            let default = self.default_config.clone();
+            let (default, built_in) = (self.default_config.clone(), self.built_in.clone());
             let parser = self.api.engine.options().parser;
             let checked =
-                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
+                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &built_in, &parser))
+                    .await;
             let outcome = match checked {
                 Ok(Ok(checked)) => self.apply(checked).await,
                 Ok(Err(failure)) => {
@@ -447,13 +470,23 @@ impl Parts {
 fn check(
     file: Option<&Path>,
     default: &str,
+    built_in: &[BuiltInJob],
     parser: &promql::parser::ParserOptions,
 ) -> Result<Checked, Failure> {
-    let config = match file {
+    let mut config = match file {
         Some(path) => config::load_file(path),
         None => config::load_str(default, Path::new("(built in)")),
     }
     .map_err(|e| Failure::new(e.to_string()))?;
+    for job in built_in {
+        if job.join(&mut config.value) == Beside::NameTaken {
+            tracing::warn!(
+                job = job.name,
+                target = job.target,
+                "The configuration has a job of this name without this target: the built-in exporter is not scraped; add the target to the job"
+            );
+        }
+    }
     let mut rule_files = Vec::new();
     let mut wrong = Vec::new();
     for path in config.value.rule_file_paths() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dashboards::{Sources, Upstream};
 use web::server::{ServerOptions, Shutdown};
 
+use super::built_in::{self, BuiltIn};
 use super::prometheus::{WaysIn, port_of};
 use super::store::StoreFlags;
 use super::{alertmanager as am, dashboards as panels, prometheus as prom};
@@ -40,6 +41,8 @@ struct Addresses {
     prometheus: String,
     alertmanager: String,
     dashboards: String,
+    /// By job, those that are on.
+    exporters: Vec<(&'static str, String)>,
 }
 
 /// `vigie run`
@@ -78,12 +81,18 @@ impl Addresses {
             prometheus: address("prometheus.listen-address", 9090),
             alertmanager: address("alertmanager.listen-address", 9093),
             dashboards: address("dashboards.listen-address", 3000),
+            exporters: built_in::on(flags).map(|(job, flag, port)| (job, address(flag, port))).collect(),
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        let exporters = self.exporters.iter().map(|(_, address)| address);
+        [&self.prometheus, &self.alertmanager, &self.dashboards].into_iter().chain(exporters)
     }
 
     /// Beyond loopback nothing is served without passwords.
     fn check(&self, flags: &Parsed, found: &Found) -> Result<(), Failure> {
-        for address in [&self.prometheus, &self.alertmanager, &self.dashboards] {
+        for address in self.all() {
             if !panels::is_loopback(address) && found.web_config.is_none() {
                 return Err(Failure::new(format!(
                     "{address} can be reached from other machines and nothing asks for a password; put a web.yml with \
@@ -119,6 +128,16 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
     let local = alertmanager
         .as_ref()
         .map(|role| (am::local(Arc::clone(&role.service)), names_of(&addresses.alertmanager)));
+    let own_pages = alertmanager
+        .iter()
+        .map(|role| (names_of(&addresses.alertmanager), built_in::pages(role.router.clone())))
+        .collect();
+    let (mut built_in, mut exporter_ports) = (Vec::new(), Vec::new());
+    for (job, address) in &addresses.exporters {
+        let (exporter, listener) = BuiltIn::new(job, address, built_in::router(job, flags)?).await?;
+        exporter_ports.extend(listener.map(|listener| (listener, exporter.router.clone())));
+        built_in.push(Arc::new(exporter));
+    }
     let external_url = local_url(&addresses.prometheus)?;
     let engine = prom::engine_options(flags)?;
     let rules = rules::ManagerOptions {
@@ -145,6 +164,9 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             rules,
             notifier: notifier::ManagerOptions::default(),
             local_alertmanager: local,
+            built_in: built_in.clone(),
+            own_pages,
+            own_names: names_of(&addresses.prometheus),
             flags: flags.in_force(),
             clock: Arc::clone(&clock),
         },
@@ -180,6 +202,11 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             served
         }
     };
+    let exporters = exporter_ports.into_iter().map(|(listener, router)| {
+        let (server, shutdown) = (server.clone(), shutdown.clone());
+        async move { super::serve_listeners(vec![listener], router, &server, &shutdown).await }
+    });
+    let exporters: Vec<_> = exporters.map(tokio::spawn).collect();
     let (a, b, c) = tokio::join!(
         serve(&addresses.prometheus, prometheus.router.clone()),
         serve(&addresses.dashboards, panels_router),
@@ -190,6 +217,11 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             }
         },
     );
+    for exporter in exporters {
+        if let Ok(Err(failure)) = exporter.await {
+            tracing::error!(err = failure.message, "Serving a built-in exporter's page ended");
+        }
+    }
     prometheus.stop().await;
     if let Some(role) = &alertmanager {
         role.stop().await;
@@ -204,7 +236,7 @@ fn local_url(address: &str) -> Result<url::Url, Failure> {
 }
 
 /// The forms in which a configuration may name an address of this process.
-fn names_of(address: &str) -> Vec<String> {
+pub(crate) fn names_of(address: &str) -> Vec<String> {
     let port = port_of(address);
     let mut names = vec![address.to_owned()];
     if panels::is_loopback(address) || address.starts_with("0.0.0.0") || address.starts_with(':') {
@@ -237,13 +269,19 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
     };
     let library = panels.library();
     println!("Vigie watches.");
-    println!("  found   prometheus.yml    {}", shown(&found.prometheus, "none: watching itself only"));
+    println!(
+        "  found   prometheus.yml    {}",
+        shown(&found.prometheus, "none: watching itself and what follows")
+    );
     println!(
         "          alertmanager.yml  {}",
         shown(&found.alertmanager, "none: alerts are shown, nobody is notified")
     );
     println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
+    for (job, address) in &addresses.exporters {
+        println!("  watches {:<17} job {job}, target localhost:{}", built_in::subject(job), port_of(address));
+    }
     println!(
         "  serves  dashboards        http://{}/  (user admin; a new installation's password is admin unless VIGIE_ADMIN_PASSWORD gave another)",
         addresses.dashboards

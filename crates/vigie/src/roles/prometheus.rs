@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) config_file: Option<PathBuf>,
     /// The configuration where there is no file.
     pub(crate) default_config: String,
+    /// Rule files that are loaded whatever the configuration names.
+    pub(crate) own_rule_files: Vec<PathBuf>,
     /// The store's directory.
     pub(crate) storage_path: PathBuf,
     /// The store's flags.
@@ -100,6 +102,7 @@ pub(crate) struct Running {
 struct Parts {
     config_file: Option<PathBuf>,
     default_config: String,
+    own_rule_files: Vec<PathBuf>,
     store: Arc<tsdb::Store>,
     store_path: PathBuf,
     store_flags: StoreFlags,
@@ -136,6 +139,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let options = Options {
         config_file: Some(PathBuf::from(flags.get("config.file"))),
         default_config: String::new(),
+        own_rule_files: Vec::new(),
         storage_path: PathBuf::from(flags.get("storage.tsdb.path")),
         store: StoreFlags::read(flags)?,
         listen_port: port_of(&first),
@@ -221,7 +225,12 @@ pub(crate) fn port_of(address: &str) -> u16 {
 
 /// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
 pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
-    let checked = check(options.config_file.as_deref(), &options.default_config, &options.engine.parser)?;
+    let checked = check(
+        options.config_file.as_deref(),
+        &options.default_config,
+        &options.own_rule_files,
+        &options.engine.parser,
+    )?;
     let registry = Registry::new();
     let clock = Arc::clone(&options.clock);
     super::create_dir(&options.storage_path)?;
@@ -306,6 +315,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let parts = Arc::new(Parts {
         config_file: options.config_file,
         default_config: options.default_config,
+        own_rule_files: options.own_rule_files,
         store,
         store_path: options.storage_path,
         store_flags: options.store,
@@ -383,11 +393,12 @@ impl Parts {
     /// Answers wishes to reload, one after the other.
     async fn reload_on(self: Arc<Self>, mut wishes: mpsc::Receiver<ReloadRequest>) {
         while let Some(answer) = wishes.recv().await {
-            let file = self.config_file.clone();
-            let default = self.default_config.clone();
-            let parser = self.api.engine.options().parser;
-            let checked =
-                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
+            let parts = Arc::clone(&self);
+            let checked = tokio::task::spawn_blocking(move || {
+                let parser = parts.api.engine.options().parser;
+                check(parts.config_file.as_deref(), &parts.default_config, &parts.own_rule_files, &parser)
+            })
+            .await;
             let outcome = match checked {
                 Ok(Ok(checked)) => self.apply(checked).await,
                 Ok(Err(failure)) => {
@@ -447,6 +458,7 @@ impl Parts {
 fn check(
     file: Option<&Path>,
     default: &str,
+    own_rule_files: &[PathBuf],
     parser: &promql::parser::ParserOptions,
 ) -> Result<Checked, Failure> {
     let config = match file {
@@ -456,7 +468,10 @@ fn check(
     .map_err(|e| Failure::new(e.to_string()))?;
     let mut rule_files = Vec::new();
     let mut wrong = Vec::new();
-    for path in config.value.rule_file_paths() {
+    let mut paths = config.value.rule_file_paths();
+    // A configuration that names one of ours does not load it twice.
+    paths.extend(own_rule_files.iter().filter(|own| !paths.contains(own)).cloned().collect::<Vec<_>>());
+    for path in paths {
         match config::rules::load_file(&path) {
             Ok(file) => {
                 // The text is only for snippets in messages; a file that vanished meanwhile gives none.

@@ -134,6 +134,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
                 &addresses.prometheus,
                 alertmanager.is_some().then_some(&addresses.alertmanager),
             ),
+            own_rule_files: starter_rules(flags, found, storage)?,
             storage_path: storage.join("prometheus"),
             store: StoreFlags::read(flags)?,
             external_url,
@@ -157,6 +158,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             sources: Sources {
                 provisioning: found.provisioning.clone(),
                 plain: found.plain_dashboards.clone(),
+                starters: flags.is_on("starters"),
             },
             upstream: Upstream::Local(prometheus.router.clone()),
             anonymous: flags.is_on("auth.anonymous"),
@@ -213,6 +215,16 @@ fn names_of(address: &str) -> Vec<String> {
     names
 }
 
+/// The starter rules, written where the rule loader reads them, if they are wanted.
+fn starter_rules(flags: &Parsed, found: &Found, storage: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let by_default = found.prometheus.is_none() && flags.is_on("starters");
+    if !by_default && !flags.is_on("starter-rules") {
+        return Ok(Vec::new());
+    }
+    dashboards::starters::write_rules(&storage.join("starters/rules"))
+        .map_err(|e| Failure::new(format!("write the starter rules: {e}")))
+}
+
 /// Without a `prometheus.yml` the stack watches itself.
 fn default_config(prometheus: &str, alertmanager: Option<&String>) -> String {
     let own = |address: &str| address.replace("0.0.0.0", "127.0.0.1");
@@ -242,7 +254,12 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
         "          alertmanager.yml  {}",
         shown(&found.alertmanager, "none: alerts are shown, nobody is notified")
     );
-    println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
+    println!(
+        "          dashboards        {}, and {} built in ({} with problems)",
+        library.len() - library.starters(),
+        library.starters(),
+        library.problems().len()
+    );
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
     println!(
         "  serves  dashboards        http://{}/  (user admin; a new installation's password is admin unless VIGIE_ADMIN_PASSWORD gave another)",

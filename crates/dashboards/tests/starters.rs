@@ -62,7 +62,12 @@ fn every_expression_of_a_dashboard_parses() {
                 .replace("$job", "job")
                 .replace("$instance", "instance")
                 .replace("$datname", ".*");
-            assert!(!text.contains('$'), "{}: unknown variable in {expression}", starter.subject);
+            // `$1` is label_replace's own.
+            assert!(
+                !text.replace("\"$1\"", "").contains('$'),
+                "{}: unknown variable in {expression}",
+                starter.subject
+            );
             if let Err(errors) = parse(&text, &ParserOptions::default()) {
                 panic!("{}: {expression}: {errors}", starter.subject);
             }

@@ -9,6 +9,7 @@ pub(crate) const COMMAND: Command = Command {
     positional: Some("[<DIR>]"),
     flags: &[
         MAIN,
+        super::dashboards::STARTERS,
         super::prometheus::RECEIVE,
         super::store::STORE,
         super::prometheus::QUERY,
@@ -68,5 +69,9 @@ const MAIN: &[Flag] = &[
         "HOST:PORT of the built-in Redis exporter's page; by default port 9121 of --listen.",
     ),
     switch("web.enable-lifecycle", "Enable shutdown and reload via HTTP request."),
+    switch(
+        "starter-rules",
+        "Load the built-in alert rules beside those of prometheus.yml. Without a prometheus.yml they are loaded anyway, unless --no-starters is given.",
+    ),
     switch("auth.anonymous", "Let everybody on this machine view dashboards without a password."),
 ];

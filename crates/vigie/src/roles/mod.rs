@@ -3,6 +3,7 @@
 mod active_queries;
 pub(crate) mod alertmanager;
 mod built_in;
+mod configuration;
 pub(crate) mod dashboards;
 mod exporter;
 mod features;

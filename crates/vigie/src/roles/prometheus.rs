@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts, Turns};
 use web::server::{ServerOptions, Shutdown};
 
-use super::built_in::{self, Beside, BuiltIn, BuiltInJob};
+use super::built_in::{self, BuiltIn};
+use super::configuration::{Checked, Configuration};
 use super::query_watch::Watch;
 use super::store::{StoreConfig, StoreFlags};
 use super::{Clock, features, metrics, store_metrics};
@@ -24,10 +25,8 @@ use crate::flags::Parsed;
 
 /// How the role runs.
 pub(crate) struct Options {
-    /// `prometheus.yml`; `None`: the text of [`Options::default_config`].
-    pub(crate) config_file: Option<PathBuf>,
-    /// The configuration where there is no file.
-    pub(crate) default_config: String,
+    /// What is to be done, read again at each reload.
+    pub(crate) configuration: Configuration,
     /// The store's directory.
     pub(crate) storage_path: PathBuf,
     /// The store's flags.
@@ -105,9 +104,7 @@ pub(crate) struct Running {
 }
 
 struct Parts {
-    config_file: Option<PathBuf>,
-    default_config: String,
-    built_in: Vec<BuiltInJob>,
+    configuration: Configuration,
     store: Arc<tsdb::Store>,
     store_path: PathBuf,
     store_flags: StoreFlags,
@@ -124,12 +121,6 @@ struct Parts {
     clock: Clock,
 }
 
-/// A configuration whose every file was read and found right.
-struct Checked {
-    config: Loaded<Config>,
-    rule_files: Vec<(PathBuf, RuleFile)>,
-}
-
 /// `vigie prometheus`
 pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let listen = flags.all("web.listen-address").to_vec();
@@ -142,8 +133,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let server = server_options(flags)?;
     let engine = engine_options(flags)?;
     let options = Options {
-        config_file: Some(PathBuf::from(flags.get("config.file"))),
-        default_config: String::new(),
+        configuration: Configuration::of_file(PathBuf::from(flags.get("config.file"))),
         storage_path: PathBuf::from(flags.get("storage.tsdb.path")),
         store: StoreFlags::read(flags)?,
         listen_port: port_of(&first),
@@ -232,9 +222,7 @@ pub(crate) fn port_of(address: &str) -> u16 {
 
 /// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
 pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
-    let built_in: Vec<BuiltInJob> = options.built_in.iter().map(|b| b.job.clone()).collect();
-    let checked =
-        check(options.config_file.as_deref(), &options.default_config, &built_in, &options.engine.parser)?;
+    let checked = options.configuration.read(&options.engine.parser)?;
     let registry = Registry::new();
     let clock = Arc::clone(&options.clock);
     super::create_dir(&options.storage_path)?;
@@ -323,9 +311,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         clock: Arc::clone(&clock),
     });
     let parts = Arc::new(Parts {
-        config_file: options.config_file,
-        default_config: options.default_config,
-        built_in,
+        configuration: options.configuration,
         store,
         store_path: options.storage_path,
         store_flags: options.store,
@@ -405,12 +391,11 @@ impl Parts {
     /// Answers wishes to reload, one after the other.
     async fn reload_on(self: Arc<Self>, mut wishes: mpsc::Receiver<ReloadRequest>) {
         while let Some(answer) = wishes.recv().await {
-            let file = self.config_file.clone();
-            let (default, built_in) = (self.default_config.clone(), self.built_in.clone());
-            let parser = self.api.engine.options().parser;
-            let checked =
-                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &built_in, &parser))
-                    .await;
+            let parts = Arc::clone(&self);
+            let checked = tokio::task::spawn_blocking(move || {
+                parts.configuration.read(&parts.api.engine.options().parser)
+            })
+            .await;
             let outcome = match checked {
                 Ok(Ok(checked)) => self.apply(checked).await,
                 Ok(Err(failure)) => {
@@ -451,8 +436,7 @@ impl Parts {
             return Err(format!("{}\nall else of the new configuration is in force", refused.join("; ")));
         }
         self.note(true);
-        let file = self.config_file.as_deref().unwrap_or(Path::new("(built in)"));
-        tracing::info!(filename = %file.display(), "Completed loading of configuration file");
+        tracing::info!(filename = %self.configuration.origin().display(), "Completed loading of configuration file");
         Ok(())
     }
 
@@ -464,43 +448,6 @@ impl Parts {
             self.reload_time.set(now_ms as f64 / 1000.0);
         }
     }
-}
-
-/// Reads the configuration and all its rule files, and checks expressions and templates.
-fn check(
-    file: Option<&Path>,
-    default: &str,
-    built_in: &[BuiltInJob],
-    parser: &promql::parser::ParserOptions,
-) -> Result<Checked, Failure> {
-    let mut config = match file {
-        Some(path) => config::load_file(path),
-        None => config::load_str(default, Path::new("(built in)")),
-    }
-    .map_err(|e| Failure::new(e.to_string()))?;
-    for job in built_in {
-        if job.join(&mut config.value) == Beside::NameTaken {
-            tracing::warn!(
-                job = job.name,
-                target = job.target,
-                "The configuration has a job of this name without this target: the built-in exporter is not scraped; add the target to the job"
-            );
-        }
-    }
-    let mut rule_files = Vec::new();
-    let mut wrong = Vec::new();
-    for path in config.value.rule_file_paths() {
-        match config::rules::load_file(&path) {
-            Ok(file) => {
-                // The text is only for snippets in messages; a file that vanished meanwhile gives none.
-                let text = std::fs::read_to_string(&path).unwrap_or_default();
-                wrong.extend(rules::check_file(&path, &text, &file, parser).iter().map(ToString::to_string));
-                rule_files.push((path, file));
-            }
-            Err(e) => wrong.push(e.to_string()),
-        }
-    }
-    if wrong.is_empty() { Ok(Checked { config, rule_files }) } else { Err(Failure::new(wrong.join("\n"))) }
 }
 
 /// What this program was built from.

@@ -8,6 +8,7 @@ use dashboards::{Sources, Upstream};
 use web::server::{ServerOptions, Shutdown};
 
 use super::built_in::{self, BuiltIn};
+use super::configuration::Configuration;
 use super::prometheus::{WaysIn, port_of};
 use super::store::StoreFlags;
 use super::{alertmanager as am, dashboards as panels, prometheus as prom};
@@ -148,11 +149,15 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
     };
     let prometheus = prom::start(
         prom::Options {
-            config_file: found.prometheus.clone(),
-            default_config: default_config(
-                &addresses.prometheus,
-                alertmanager.is_some().then_some(&addresses.alertmanager),
-            ),
+            configuration: Configuration {
+                file: found.prometheus.clone(),
+                default_text: default_config(
+                    &addresses.prometheus,
+                    alertmanager.is_some().then_some(&addresses.alertmanager),
+                ),
+                own_rule_files: starter_rules(flags, found, storage)?,
+                built_in: built_in.iter().map(|exporter| exporter.job.clone()).collect(),
+            },
             storage_path: storage.join("prometheus"),
             store: StoreFlags::read(flags)?,
             external_url,
@@ -179,6 +184,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             sources: Sources {
                 provisioning: found.provisioning.clone(),
                 plain: found.plain_dashboards.clone(),
+                starters: flags.is_on("starters"),
             },
             upstream: Upstream::Local(prometheus.router.clone()),
             anonymous: flags.is_on("auth.anonymous"),
@@ -245,6 +251,16 @@ pub(crate) fn names_of(address: &str) -> Vec<String> {
     names
 }
 
+/// The starter rules, written where the rule loader reads them, if they are wanted.
+fn starter_rules(flags: &Parsed, found: &Found, storage: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let by_default = found.prometheus.is_none() && flags.is_on("starters");
+    if !by_default && !flags.is_on("starter-rules") {
+        return Ok(Vec::new());
+    }
+    dashboards::starters::write_rules(&storage.join("starters/rules"))
+        .map_err(|e| Failure::new(format!("write the starter rules: {e}")))
+}
+
 /// Without a `prometheus.yml` the stack watches itself.
 fn default_config(prometheus: &str, alertmanager: Option<&String>) -> String {
     let own = |address: &str| address.replace("0.0.0.0", "127.0.0.1");
@@ -277,7 +293,12 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
         "          alertmanager.yml  {}",
         shown(&found.alertmanager, "none: alerts are shown, nobody is notified")
     );
-    println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
+    println!(
+        "          dashboards        {}, and {} built in ({} with problems)",
+        library.len() - library.starters(),
+        library.starters(),
+        library.problems().len()
+    );
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
     for (job, address) in &addresses.exporters {
         println!("  watches {:<17} job {job}, target localhost:{}", built_in::subject(job), port_of(address));

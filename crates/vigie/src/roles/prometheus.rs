@@ -1,13 +1,11 @@
 //! The Prometheus role: store, engine, scraping, rules, notification, API.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use config::rules::RuleFile;
-use config::{Config, Loaded};
 use parking_lot::RwLock;
 use remote::write::{Limits, Receiver};
 use telemetry::{Gauge, Registry};

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use exporters::{Exporter, Gathering, Kind, Page, Query, Refusal};
 
-use crate::collector::{Collector, TABLE};
+use crate::collector::Collector;
 use crate::fault::Fault;
 use crate::flags::Flags;
 use crate::paths::Paths;
+use crate::table::TABLE;
 
 /// The exporter.
 pub struct NodeExporter {

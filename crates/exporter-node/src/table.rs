@@ -59,11 +59,18 @@ macro_rules! table {
 }
 
 table! {
+    bcache: on;
+    bcachefs: on;
     bonding: on;
     btrfs: on;
+    dmi: on;
+    dmmultipath: on;
     edac: on;
+    fibrechannel: on;
     hwmon: on;
+    infiniband: on;
     ipvs: on;
+    kernel_hung: on;
     loadavg: on;
     mdadm: on;
     nfs: on;
@@ -71,6 +78,8 @@ table! {
     nvme: on;
     powersupplyclass: on;
     rapl: on;
+    tapestats: on;
+    watchdog: on;
     xfs: on;
     zfs: on;
 }

@@ -63,25 +63,38 @@ table! {
     bcachefs: on;
     bonding: on;
     btrfs: on;
+    buddyinfo: off;
+    cgroups: off;
+    cpu_vulnerabilities: off;
     dmi: on;
     dmmultipath: on;
+    drbd: off;
+    drm: off;
     edac: on;
     fibrechannel: on;
     hwmon: on;
     infiniband: on;
     ipvs: on;
     kernel_hung: on;
+    ksmd: off;
+    lnstat: off;
     loadavg: on;
     mdadm: on;
+    meminfo_numa: off;
     nfs: on;
     nfsd: on;
     nvme: on;
+    nvmesubsystem: off;
     powersupplyclass: on;
     rapl: on;
+    slabinfo: off;
+    sysctl: off;
     tapestats: on;
     watchdog: on;
+    xfrm: off;
     xfs: on;
     zfs: on;
+    zoneinfo: off;
 }
 
 #[cfg(test)]

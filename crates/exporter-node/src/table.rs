@@ -81,11 +81,15 @@ table! {
     loadavg: on;
     mdadm: on;
     meminfo_numa: off;
+    mountstats: off;
+    network_route: off;
     nfs: on;
     nfsd: on;
     nvme: on;
     nvmesubsystem: off;
+    pcidevice: off;
     powersupplyclass: on;
+    qdisc: off;
     rapl: on;
     slabinfo: off;
     sysctl: off;

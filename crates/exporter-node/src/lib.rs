@@ -11,6 +11,7 @@ mod families;
 mod fault;
 mod filter;
 mod flags;
+mod links;
 mod netlink;
 mod paths;
 mod read;

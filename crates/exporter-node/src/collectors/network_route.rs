@@ -9,7 +9,8 @@ use crate::collector::Collector;
 use crate::families::{Family, gauge};
 use crate::fault::Fault;
 use crate::flags::Flags;
-use crate::netlink::{Attributes, Netlink, link_names, u16_at, u32_at};
+use crate::links::{self, find};
+use crate::netlink::{self, u16_at, u32_at};
 use crate::paths::Paths;
 
 const INFO: Family = gauge("node_network_route_info", "network routing table information");
@@ -41,11 +42,10 @@ pub(crate) fn make(_: &Flags) -> Result<Box<dyn Collector>, String> {
 
 fn update(_: &Paths, page: &mut Page) -> Result<(), Fault> {
     let fault = |what: &str, e: std::io::Error| Fault::Error(format!("couldn't {what}: {e}"));
-    let mut netlink = Netlink::route().map_err(|e| fault("connect rtnetlink", e))?;
-    let links = link_names(&mut netlink).map_err(|e| fault("get links", e))?;
+    let links = links::names().map_err(|e| fault("get links", e))?;
     let mut hops = Vec::new();
-    netlink
-        .dump(RTM_GETROUTE, &[0; MESSAGE_BYTES], |_, message| hops.extend(parse(message).unwrap_or_default()))
+    let mut each = |_, message: &[u8]| hops.extend(parse(message).unwrap_or_default());
+    netlink::dump(netlink::ROUTE, RTM_GETROUTE, &[0; MESSAGE_BYTES], &mut each)
         .map_err(|e| fault("get routes", e))?;
 
     let mut by_device: BTreeMap<&str, f64> = BTreeMap::new();
@@ -88,17 +88,17 @@ struct Hop {
 
 /// The hops of a message; none for a route that leads nowhere or one that is cut off.
 fn parse(message: &[u8]) -> Option<Vec<Hop>> {
-    let attributes = Attributes(message.get(MESSAGE_BYTES..)?);
+    let attributes = message.get(MESSAGE_BYTES..)?;
     let (prefix, protocol, kind) = (message[1], message[5], message[7]);
     if kind != RTN_UNICAST {
         return None;
     }
-    let text = |kind| attributes.get(kind).and_then(address).map_or(String::new(), |a| a.to_string());
-    let number = |kind| attributes.get(kind).and_then(|c| u32_at(c, 0)).unwrap_or(0);
+    let text = |kind| find(attributes, kind).and_then(address).map_or(String::new(), |a| a.to_string());
+    let number = |kind| find(attributes, kind).and_then(|c| u32_at(c, 0)).unwrap_or(0);
     let hop = Hop {
         device: number(RTA_OIF),
         source: text(RTA_PREFSRC),
-        destination: match (prefix, attributes.get(RTA_DST).and_then(address)) {
+        destination: match (prefix, find(attributes, RTA_DST).and_then(address)) {
             (0, _) | (_, None) => "default".to_owned(),
             (prefix, Some(address)) => format!("{}/{prefix}", masked(address, prefix)),
         },
@@ -110,13 +110,13 @@ fn parse(message: &[u8]) -> Option<Vec<Hop>> {
             .map_or("unknown", |(_, name)| name),
         weight: None,
     };
-    let Some(mut ways) = attributes.get(RTA_MULTIPATH).filter(|w| !w.is_empty()) else {
+    let Some(mut ways) = find(attributes, RTA_MULTIPATH).filter(|w| !w.is_empty()) else {
         return Some(vec![hop]);
     };
     let mut hops = Vec::new();
     while let (Some(len), Some(device)) = (u16_at(ways, 0), u32_at(ways, 4)) {
         let Some(way) = ways.get(..usize::from(len)).filter(|way| way.len() >= NEXT_HOP_BYTES) else { break };
-        let gateway = Attributes(&way[NEXT_HOP_BYTES..]).get(RTA_GATEWAY).and_then(address);
+        let gateway = find(&way[NEXT_HOP_BYTES..], RTA_GATEWAY).and_then(address);
         hops.push(Hop {
             device,
             gateway: gateway.map_or(String::new(), |a| a.to_string()),
@@ -151,7 +151,7 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::attribute;
+    use crate::links::attribute;
 
     fn route(prefix: u8, protocol: u8, kind: u8, attributes: &[Vec<u8>]) -> Vec<u8> {
         let mut message = vec![2, prefix, 0, 0, 254, protocol, 0, kind, 0, 0, 0, 0];

@@ -9,7 +9,8 @@ use crate::families::{Family, counter, gauge};
 use crate::fault::Fault;
 use crate::filter::Filter;
 use crate::flags::Flags;
-use crate::netlink::{Attributes, Netlink, link_names, string, u32_at, u64_at};
+use crate::links::{self, find, string};
+use crate::netlink::{self, u32_at, u64_at};
 use crate::paths::Paths;
 
 const BYTES: Family = counter("node_qdisc_bytes_total", "Number of bytes sent.");
@@ -53,10 +54,10 @@ pub(crate) fn make(flags: &Flags) -> Result<Box<dyn Collector>, String> {
 }
 
 fn write(filter: &Filter, page: &mut Page) -> io::Result<()> {
-    let mut netlink = Netlink::route()?;
-    let links = link_names(&mut netlink)?;
+    let links = links::names()?;
     let mut found = Vec::new();
-    netlink.dump(RTM_GETQDISC, &[0; MESSAGE_BYTES], |_, message| found.extend(parse(message)))?;
+    let mut each = |_, message: &[u8]| found.extend(parse(message));
+    netlink::dump(netlink::ROUTE, RTM_GETQDISC, &[0; MESSAGE_BYTES], &mut each)?;
     for qdisc in found {
         let Some(device) = links.get(&qdisc.device).filter(|name| !filter.ignores(name)) else { continue };
         let labels = [("device", device.as_str()), ("kind", qdisc.kind.as_str())];
@@ -86,15 +87,15 @@ struct Qdisc {
 
 /// None for one that is part of another.
 fn parse(message: &[u8]) -> Option<Qdisc> {
-    let attributes = Attributes(message.get(MESSAGE_BYTES..)?);
+    let attributes = message.get(MESSAGE_BYTES..)?;
     let parent = u32_at(message, 12)?;
     if parent != TC_H_ROOT && parent != 0 {
         return None;
     }
     let mut qdisc = Qdisc { device: u32_at(message, 4)?, ..Qdisc::default() };
-    qdisc.kind = attributes.get(TCA_KIND).map(string).unwrap_or_default();
+    qdisc.kind = find(attributes, TCA_KIND).map(string).unwrap_or_default();
     // Before what the newer form says, which has more.
-    if let Some(stats) = attributes.get(TCA_STATS) {
+    if let Some(stats) = find(attributes, TCA_STATS) {
         let number = |at| u32_at(stats, at).unwrap_or(0);
         qdisc.bytes = u64_at(stats, 0).unwrap_or(0);
         qdisc.packets = number(8);
@@ -103,12 +104,12 @@ fn parse(message: &[u8]) -> Option<Qdisc> {
         qdisc.length = number(28);
         qdisc.backlog = number(32);
     }
-    if let Some(stats) = attributes.get(TCA_STATS2).map(Attributes) {
-        if let Some(basic) = stats.get(TCA_STATS_BASIC) {
+    if let Some(stats) = find(attributes, TCA_STATS2) {
+        if let Some(basic) = find(stats, TCA_STATS_BASIC) {
             qdisc.bytes = u64_at(basic, 0).unwrap_or(0);
             qdisc.packets = u32_at(basic, 8).unwrap_or(0);
         }
-        if let Some(queue) = stats.get(TCA_STATS_QUEUE) {
+        if let Some(queue) = find(stats, TCA_STATS_QUEUE) {
             let number = |at| u32_at(queue, at).unwrap_or(0);
             qdisc.length = number(0);
             qdisc.backlog = number(4);
@@ -123,7 +124,7 @@ fn parse(message: &[u8]) -> Option<Qdisc> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::attribute;
+    use crate::links::attribute;
     use crate::tree::{Tree, flags_of};
 
     fn message(parent: u32) -> Vec<u8> {

@@ -1,6 +1,8 @@
 //! For tests: a host's files as a list of texts, and what a collector tells of them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use exporters::Page;
@@ -18,19 +20,24 @@ pub(crate) struct Tree {
 impl Tree {
     /// Of files by path, `proc/stat`; a content of `-> target` makes a symbolic link, a path that ends in `/` an empty directory.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let tree = Self { dir: tempfile::tempdir().expect("a directory") };
         for (path, content) in files {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-            match content.strip_prefix("-> ") {
-                Some(target) => std::os::unix::fs::symlink(target, &path).expect("a link"),
-                None if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-                    fs::create_dir_all(&path).expect("a directory");
-                }
-                None => fs::write(&path, content).expect("a file"),
-            }
+            tree.put(path, content.as_bytes());
         }
-        Self { dir }
+        tree
+    }
+
+    /// Adds a file.
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        if let Some(target) = content.strip_prefix(b"-> ") {
+            std::os::unix::fs::symlink(OsStr::from_bytes(target), &path).expect("a link");
+        } else if name.ends_with('/') {
+            fs::create_dir_all(&path).expect("a directory");
+        } else {
+            fs::write(&path, content).expect("a file");
+        }
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {

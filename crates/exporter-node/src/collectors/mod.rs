@@ -1,5 +1,8 @@
 //! One collector a file.
 
+#[cfg(test)]
+mod garbage;
+
 pub(crate) mod bcache;
 pub(crate) mod bcachefs;
 pub(crate) mod bonding;

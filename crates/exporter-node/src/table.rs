@@ -71,6 +71,7 @@ table! {
     drbd: off;
     drm: off;
     edac: on;
+    ethtool: off, namespaced;
     fibrechannel: on;
     hwmon: on;
     infiniband: on;

@@ -15,6 +15,7 @@ pub(crate) mod dmmultipath;
 pub(crate) mod drbd;
 pub(crate) mod drm;
 pub(crate) mod edac;
+pub(crate) mod ethtool;
 pub(crate) mod fibrechannel;
 pub(crate) mod hwmon;
 pub(crate) mod infiniband;

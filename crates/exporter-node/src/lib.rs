@@ -4,6 +4,7 @@
 //! costs that collector only, and shows in `node_scrape_collector_success`. Collectors keep their file handles' buffers and what does not
 //! change between scrapes, never values: each page is read anew.
 
+mod adjtimex;
 mod collector;
 mod collectors;
 mod exporter;
@@ -19,8 +20,10 @@ mod rpc;
 mod sysfs;
 mod table;
 #[cfg(test)]
+mod test;
+#[cfg(test)]
 mod tree;
 
-pub use exporter::NodeExporter;
+pub use exporter::{Build, NodeExporter};
 pub use flags::Flags;
 pub use table::{Entry, TABLE};

@@ -46,11 +46,9 @@ fn update(paths: &Paths, page: &mut Page) -> Result<(), Fault> {
     let mut device = "unknown".to_owned();
     for word in text.split_whitespace() {
         let Some((key, value)) = word.split_once(':').filter(|(_, v)| !v.contains(':')) else { continue };
-        if value.is_empty() {
-            if let Ok(number) = key.parse::<u64>() {
-                device = format!("drbd{number}");
-                continue;
-            }
+        if let (Ok(number), "") = (key.parse::<u64>(), value) {
+            device = format!("drbd{number}");
+            continue;
         }
         let device = ("device", device.as_str());
         if let Some((_, unit, family)) = NUMBERS.iter().find(|(known, ..)| *known == key) {

@@ -8,6 +8,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
 pub(crate) mod exporter;
 pub(crate) mod node_exporter;
+mod node_hardware;
 pub(crate) mod postgres_exporter;
 pub(crate) mod prometheus;
 pub(crate) mod redis_exporter;
@@ -157,6 +158,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
+    /// Flags that were given, here or by their environment variable.
+    given: Vec<&'static str>,
     /// Arguments that are no flags.
     pub(crate) positional: Vec<String>,
     /// Flags given that change nothing, and why not.
@@ -182,7 +185,12 @@ impl Command {
         args: &[String],
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Outcome, String> {
-        let mut parsed = Parsed { values: BTreeMap::new(), positional: Vec::new(), ignored: Vec::new() };
+        let mut parsed = Parsed {
+            values: BTreeMap::new(),
+            given: Vec::new(),
+            positional: Vec::new(),
+            ignored: Vec::new(),
+        };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let single = || arg.strip_prefix('-').filter(|name| self.style == Style::Go && !name.is_empty());
@@ -224,6 +232,7 @@ impl Command {
                 values.clear();
             }
             values.push(value);
+            parsed.given.push(flag.name);
             parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
         }
         for flag in self.table() {
@@ -244,6 +253,7 @@ impl Command {
                     (Takes::Value, _) => vec![value],
                 };
                 parsed.values.insert(flag.name, values);
+                parsed.given.push(flag.name);
                 parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
             }
             parsed.values.entry(flag.name).or_insert_with(|| {
@@ -358,6 +368,16 @@ impl Parsed {
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
         let text = self.get(name);
         text.parse().map_err(|_| format!("--{name}: expected a number, found {text:?}"))
+    }
+
+    /// All flags with all their values in force.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.values.iter().map(|(name, values)| (*name, values.as_slice()))
+    }
+
+    /// The flags that were given, in the order they were.
+    pub(crate) fn given(&self) -> &[&'static str] {
+        &self.given
     }
 
     /// All flags with the values in force, for `/api/v1/status/flags`.

@@ -7,7 +7,8 @@ pub(crate) const COMMAND: Command = Command {
     name: "node_exporter",
     about: "The host's metrics, as Prometheus' node_exporter exposes them.",
     positional: None,
-    flags: &[MAIN, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE, super::exporter::COMMON],
+    flags: &[MAIN, PATHS, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE, super::exporter::COMMON],
+    also: None,
     style: Style::Kingpin,
 };
 
@@ -20,14 +21,20 @@ const MAIN: &[Flag] = &[
         "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).",
     ),
     value("web.max-requests", "40", "Maximum number of parallel scrape requests. Use 0 to disable."),
-    switch("collector.disable-defaults", "Set all collectors to disabled by default."),
     value("runtime.gomaxprocs", "1", "The target number of CPUs Go will run on (GOMAXPROCS)")
         .without_effect("there is no Go runtime; a scrape uses one thread"),
+];
+
+const PATHS: &[Flag] = &[
+    switch("collector.disable-defaults", "Set all collectors to disabled by default."),
     value("path.procfs", "/proc", "procfs mountpoint."),
     value("path.sysfs", "/sys", "sysfs mountpoint."),
     value("path.rootfs", "/", "rootfs mountpoint."),
     value("path.udev.data", "/run/udev/data", "udev data path."),
 ];
+
+/// What is collected from where: also flags of `vigie run`.
+pub(crate) const HOST: &[&[Flag]] = &[PATHS, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE];
 
 /// `--collector.NAME` for each collector there is.
 const SWITCHES: &[Flag] = &switches();

@@ -15,6 +15,7 @@ pub(crate) const COMMAND: Command = Command {
         super::prometheus::QUERY,
         super::prometheus::LOG,
     ],
+    also: Some(("vigie node-exporter", super::node_exporter::HOST)),
     style: super::Style::Kingpin,
 };
 

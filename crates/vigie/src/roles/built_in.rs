@@ -74,7 +74,10 @@ pub(crate) fn router(job: &str, flags: &Parsed) -> Result<Router, Failure> {
         Err(e) => Err(Failure::usage(format!("{}: {e}", command.name))),
     };
     match job {
-        "node" => super::node_exporter::router(&alone(&flags::node_exporter::COMMAND, &[])?),
+        "node" => {
+            let arguments = flags.arguments_of(flags::node_exporter::HOST);
+            super::node_exporter::router(&alone(&flags::node_exporter::COMMAND, &arguments)?)
+        }
         "postgres" => {
             let arguments = [format!("--data-source-name={}", flags.get("postgres.url"))];
             super::postgres_exporter::router(&alone(&flags::postgres_exporter::COMMAND, &arguments)?)

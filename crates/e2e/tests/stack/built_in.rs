@@ -77,22 +77,26 @@ fn the_host_is_watched_without_a_file() {
 #[test]
 fn a_written_target_is_the_built_in_exporter_unless_another_program_listens_there() {
     let Some(vigie) = tools::vigie() else { return };
-    let directory = test_directory("built-in-written");
+    let root = test_directory("built-in-written");
     let node = free_address();
-    let written = |target: &str| {
+    // A directory of its own each time: the series of an earlier run would still be there.
+    let written = |name: &str, target: &str| {
+        let directory = root.join(name);
+        fs::create_dir(&directory).unwrap();
         let text = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: hosts\n  static_configs:\n  - targets: ['{target}']\n    labels: {{room: cellar}}\n"
         );
         fs::write(directory.join("prometheus.yml"), text).unwrap();
+        directory
     };
-    written(&format!("localhost:{}", port(&node)));
+    let directory = written("ours", &format!("localhost:{}", port(&node)));
     let run = Run::start(&vigie, &directory, &node);
     run.number("node_load1{job=\"hosts\", room=\"cellar\"}");
     assert_eq!(run.targets("node_load1").len(), 1, "not a second time as job node");
     run.program.terminate();
 
     let other = Scripted::start(|_| Response::ok("text/plain; version=0.0.4", "other 7\n"));
-    written(other.address());
+    let directory = written("other", other.address());
     let run = Run::start(&vigie, &directory, other.address());
     assert_eq!(run.number("other{job=\"hosts\"}"), 7.0);
     wait_for("only the other program's page", SOON, || {
@@ -102,7 +106,7 @@ fn a_written_target_is_the_built_in_exporter_unless_another_program_listens_ther
     run.program.terminate();
 
     // Not written, and the port is taken: the host is watched all the same.
-    written("localhost:1");
+    let directory = written("taken", "localhost:1");
     let run = Run::start(&vigie, &directory, other.address());
     run.number("node_load1{job=\"node\"}");
 }

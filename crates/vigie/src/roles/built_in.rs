@@ -127,8 +127,8 @@ impl BuiltIn {
     }
 
     /// Whether a call answers for the target. Not where the configuration means another program that listens there.
-    pub(crate) fn answers(&self, config: &Config) -> bool {
-        self.has_port || !self.job.is_written(config)
+    pub(crate) fn answers(&self, beside: Beside) -> bool {
+        self.has_port || beside != Beside::Written
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Configuration {
 pub(crate) struct Checked {
     pub(crate) config: Loaded<Config>,
     pub(crate) rule_files: Vec<(PathBuf, RuleFile)>,
+    /// How each built-in job came out, in their order.
+    pub(crate) beside: Vec<Beside>,
 }
 
 impl Configuration {
@@ -48,8 +50,10 @@ impl Configuration {
             None => config::load_str(&self.default_text, self.origin()),
         }
         .map_err(|e| Failure::new(e.to_string()))?;
+        let mut beside = Vec::new();
         for job in &self.built_in {
-            if job.join(&mut config.value) == Beside::NameTaken {
+            beside.push(job.join(&mut config.value));
+            if beside.last() == Some(&Beside::NameTaken) {
                 tracing::warn!(
                     job = job.name,
                     target = job.target,
@@ -78,7 +82,7 @@ impl Configuration {
             }
         }
         if wrong.is_empty() {
-            Ok(Checked { config, rule_files })
+            Ok(Checked { config, rule_files, beside })
         } else {
             Err(Failure::new(wrong.join("\n")))
         }

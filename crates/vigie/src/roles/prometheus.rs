@@ -246,7 +246,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let notifier = Arc::new(notifier);
     let scrape =
         Arc::new(scrape::Manager::new(store.clone(), store.clone(), scrape::ManagerOptions::default()));
-    for exporter in options.built_in.iter().filter(|b| b.answers(&checked.config.value)) {
+    let exporters = options.built_in.iter().zip(&checked.beside);
+    for (exporter, _) in exporters.filter(|(exporter, beside)| exporter.answers(**beside)) {
         scrape.add_local(exporter.job.names.clone(), &built_in::pages(exporter.router.clone()));
     }
     for (names, pages) in options.own_pages {
@@ -411,7 +412,7 @@ impl Parts {
     }
 
     async fn apply(&self, checked: Checked) -> Result<(), String> {
-        let Checked { config, rule_files } = checked;
+        let Checked { config, rule_files, .. } = checked;
         for warning in &config.warnings {
             tracing::warn!(warning = %warning, "Configuration");
         }

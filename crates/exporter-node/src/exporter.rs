@@ -67,10 +67,12 @@ impl NodeExporter {
                 (entry.make)(flags).map_err(|e| format!("couldn't create collector: {}: {e}", entry.name))?;
             collectors.push(Running { entry: *entry, collector: Mutex::new(collector) });
         }
+        // What files hold gives way to what the others have written.
+        collectors.sort_by_key(|running| running.entry.name == "textfile");
         Ok(Self { inner: Arc::new(Inner { flags: flags.clone(), paths, build, collectors }) })
     }
 
-    /// The names of the collectors that are on, sorted.
+    /// The names of the collectors that are on, in the order they run.
     pub fn enabled(&self) -> impl Iterator<Item = &'static str> {
         self.inner.collectors.iter().map(|running| running.entry.name)
     }

@@ -79,6 +79,7 @@ table! {
     sockstat: on, namespaced;
     softnet: on, namespaced;
     stat: on;
+    textfile: on;
     thermal_zone: on;
     time: on;
     timex: on;

@@ -20,6 +20,7 @@ pub(crate) mod selinux;
 pub(crate) mod sockstat;
 pub(crate) mod softnet;
 pub(crate) mod stat;
+pub(crate) mod textfile;
 pub(crate) mod thermal_zone;
 pub(crate) mod time;
 pub(crate) mod timex;

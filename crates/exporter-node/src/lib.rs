@@ -7,6 +7,7 @@
 mod adjtimex;
 mod collector;
 mod collectors;
+mod container;
 mod exporter;
 mod fault;
 mod filter;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod test;
 
+pub use container::Namespace;
 pub use exporter::{Build, NodeExporter};
 pub use flags::Flags;
 pub use table::{Entry, TABLE};

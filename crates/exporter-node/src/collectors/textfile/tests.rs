@@ -14,8 +14,7 @@ fn page_of(files: &[(&str, &str)], before: impl Fn(&mut Page)) -> (String, usize
     let mut collector = TextFile { directories: vec![path.clone()] };
     let mut page = Page::new();
     before(&mut page);
-    let paths = Paths { procfs: "".into(), sysfs: "".into(), rootfs: "".into(), udev: "".into() };
-    collector.update(&paths, &mut page).unwrap();
+    collector.update(&Paths::usual(), &mut page).unwrap();
     let text = page.render().replace(&path, "DIR");
     let own =
         |line: &&str| !line.contains("node_textfile_mtime") && !line.starts_with("# HELP node_textfile");
@@ -88,7 +87,6 @@ fn what_collides_is_dropped_and_counted() {
 fn a_directory_that_is_not_there_is_an_error() {
     let mut collector = TextFile { directories: vec!["/no/such/directory".to_owned()] };
     let mut page = Page::new();
-    let paths = Paths { procfs: "".into(), sysfs: "".into(), rootfs: "".into(), udev: "".into() };
-    collector.update(&paths, &mut page).unwrap();
+    collector.update(&Paths::usual(), &mut page).unwrap();
     assert!(page.render().contains("node_textfile_scrape_error 1\n"));
 }

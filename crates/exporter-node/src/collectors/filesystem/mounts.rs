@@ -96,8 +96,7 @@ mod tests {
     use super::*;
 
     fn paths(rootfs: &str) -> Paths {
-        let (procfs, sysfs) = ("/proc".into(), "/sys".into());
-        Paths { procfs, sysfs, rootfs: rootfs.into(), udev: "/run/udev/data".into() }
+        Paths { rootfs: rootfs.into(), ..Paths::usual() }
     }
 
     #[test]

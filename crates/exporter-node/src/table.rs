@@ -115,6 +115,7 @@ table! {
     network_route: off, network;
     nfs: on, network_files;
     nfsd: on, network_files;
+    ntp: off, network;
     nvme: on;
     nvmesubsystem: off;
     os: on, mount;
@@ -124,6 +125,7 @@ table! {
     processes: off, process;
     qdisc: off, network;
     rapl: on;
+    runit: off, mount;
     schedstat: on;
     selinux: on;
     slabinfo: off;

@@ -1,15 +1,18 @@
 //! All collectors that are on, one after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use exporters::{Exporter, Gathering, Kind, Page, Query, Refusal};
 
 use crate::collector::Collector;
+use crate::container::{self, Facts, Namespace, View};
 use crate::fault::Fault;
 use crate::flags::Flags;
-use crate::paths::Paths;
+use crate::paths::{Network, Paths};
+use crate::read;
 use crate::table::{Entry, TABLE};
 
 /// What the program was built from, for `node_exporter_build_info`.
@@ -35,6 +38,8 @@ struct Inner {
     paths: Paths,
     build: Build,
     collectors: Vec<Running>,
+    /// Those that are on, but would tell of a container.
+    refused: Vec<&'static str>,
 }
 
 /// A collector that is on. Each has a lock of its own, so that two scrapes at once wait for a slow one only.
@@ -55,24 +60,76 @@ impl NodeExporter {
     /// # Errors
     /// When a flag makes no sense; the text names it.
     pub fn new(flags: &Flags, build: Build) -> Result<Self, String> {
-        let paths = Paths {
-            procfs: flags.get("path.procfs").into(),
-            sysfs: flags.get("path.sysfs").into(),
-            rootfs: flags.get("path.rootfs").into(),
-            udev: flags.get("path.udev.data").into(),
+        let view = if PATHS.iter().any(|flag| flags.is_given(flag)) {
+            View::default()
+        } else {
+            container::view(&Facts::gather())
         };
+        Self::with(flags, build, &view)
+    }
+
+    fn with(flags: &Flags, build: Build, view: &View) -> Result<Self, String> {
+        let paths = paths(flags, view);
+        let mut refused = Vec::new();
         let mut collectors = Vec::new();
         for entry in TABLE.iter().filter(|entry| is_on(flags, entry)) {
+            let own = |namespace| match namespace {
+                Namespace::Name if paths.host_name.is_some() => false,
+                namespace => view.refused.contains(&namespace),
+            };
+            if entry.namespace.is_some_and(own) {
+                refused.push(entry.name);
+                continue;
+            }
             let collector =
                 (entry.make)(flags).map_err(|e| format!("couldn't create collector: {}: {e}", entry.name))?;
             collectors.push(Running { entry: *entry, collector: Mutex::new(collector) });
         }
-        Ok(Self { inner: Arc::new(Inner { flags: flags.clone(), paths, build, collectors }) })
+        // What files hold gives way to what the others have written.
+        collectors.sort_by_key(|running| running.entry.name == "textfile");
+        tell(view, &refused);
+        Ok(Self { inner: Arc::new(Inner { flags: flags.clone(), paths, build, collectors, refused }) })
     }
 
-    /// The names of the collectors that are on, sorted.
+    /// The names of the collectors that are on, in the order they run.
     pub fn enabled(&self) -> impl Iterator<Item = &'static str> {
         self.inner.collectors.iter().map(|running| running.entry.name)
+    }
+}
+
+/// The flags that say what to read; one of them given, that is read wherever the process is.
+const PATHS: [&str; 4] = ["path.procfs", "path.sysfs", "path.rootfs", "path.udev.data"];
+
+fn paths(flags: &Flags, view: &View) -> Paths {
+    let or = |found: &Option<PathBuf>, flag| found.clone().unwrap_or_else(|| flags.get(flag).into());
+    let shared = !view.refused.contains(&Namespace::Network);
+    let rootfs = or(&view.rootfs, "path.rootfs");
+    let host_name = view.rootfs.as_ref().filter(|_| view.refused.contains(&Namespace::Name));
+    let host_name = host_name.and_then(|root| read::trimmed(&root.join("etc/hostname")).ok());
+    let udev = view.rootfs.as_ref().map(|root| root.join("run/udev/data"));
+    Paths {
+        procfs: or(&view.procfs, "path.procfs"),
+        sysfs: or(&view.sysfs, "path.sysfs"),
+        udev: or(&udev, "path.udev.data"),
+        network: if view.container && !shared { Network::First } else { Network::Own },
+        host_name: host_name.filter(|name| !name.is_empty()),
+        rootfs,
+    }
+}
+
+fn tell(view: &View, refused: &[&str]) {
+    for (what, path) in [("root", &view.rootfs), ("/proc", &view.procfs), ("/sys", &view.sysfs)] {
+        if let Some(path) = path {
+            tracing::info!(path = %path.display(), "In a container: reading the host's {what}");
+        }
+    }
+    if !refused.is_empty() {
+        tracing::warn!(
+            collectors = %refused.join(","),
+            missing = %view.advice.join(", "),
+            "In a container, and these collectors would tell of it and not of the host: they are left out. Start the \
+             container with what is missing, or give --path.rootfs=/ to publish what is here"
+        );
     }
 }
 
@@ -104,7 +161,7 @@ impl Inner {
         for name in &wanted {
             let what = if !TABLE.iter().any(|e| e.name == *name) {
                 "missing"
-            } else if !self.collectors.iter().any(|r| r.entry.name == *name) {
+            } else if !self.collectors.iter().any(|r| r.entry.name == *name) && !self.refused.contains(name) {
                 "disabled"
             } else {
                 continue;
@@ -121,6 +178,11 @@ impl Inner {
     fn page(&self, chosen: &[usize]) -> Page {
         let mut page = Page::new();
         self.build_info(&mut page);
+        let help = "Collectors that are left out because they would tell of the exporter's container, not of the host.";
+        for name in &self.refused {
+            page.family("vigie_node_collector_refused", help, Kind::Gauge)
+                .sample(&[("collector", name)], 1.0);
+        }
         for running in chosen.iter().filter_map(|&place| self.collectors.get(place)) {
             let name = running.entry.name;
             let begin = Instant::now();
@@ -189,6 +251,10 @@ mod tests {
     use super::*;
 
     fn exporter(given: &[&str]) -> NodeExporter {
+        exporter_in(given, &View::default())
+    }
+
+    fn exporter_in(given: &[&str], view: &View) -> NodeExporter {
         let mut values: Vec<(String, Vec<String>)> = TABLE
             .iter()
             .map(|e| (e.flag.to_owned(), vec![(e.on && e.name != "uname").to_string()]))
@@ -205,7 +271,7 @@ mod tests {
         }
         values.extend(given.iter().map(|g| ((*g).to_owned(), vec!["true".to_owned()])));
         let given = given.iter().map(|g| (*g).to_owned()).collect();
-        NodeExporter::new(&Flags::new(values, given), Build::default()).unwrap()
+        NodeExporter::with(&Flags::new(values, given), Build::default(), view).unwrap()
     }
 
     #[test]
@@ -230,6 +296,27 @@ mod tests {
     fn without_defaults_only_those_given_are_on() {
         let exporter = exporter(&["collector.disable-defaults", "collector.uname"]);
         assert_eq!(exporter.enabled().collect::<Vec<_>>(), ["uname"]);
+    }
+
+    #[test]
+    fn what_would_tell_of_a_container_is_left_out_and_said() {
+        let refused = vec![Namespace::Mount, Namespace::NetworkFiles, Namespace::Network, Namespace::Name];
+        let view = View { container: true, refused, ..View::default() };
+        let exporter = exporter_in(&["collector.uname"], &view);
+        assert!(!exporter.enabled().any(|name| name == "filesystem" || name == "netdev"));
+        let places = exporter.inner.choose(&Query::parse("collect[]=filesystem")).unwrap();
+        let text = exporter.inner.page(&places).render();
+        assert!(text.contains("vigie_node_collector_refused{collector=\"filesystem\"} 1\n"), "{text}");
+        assert!(!text.contains("node_filesystem"), "{text}");
+        // With the host's root there is its name.
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        std::fs::write(root.path().join("etc/hostname"), "the-host\n").unwrap();
+        let view = View { rootfs: Some(root.path().into()), ..view };
+        let exporter = exporter_in(&["collector.uname"], &view);
+        let places = exporter.inner.choose(&Query::parse("collect[]=uname")).unwrap();
+        let text = exporter.inner.page(&places).render();
+        assert!(text.contains("nodename=\"the-host\""), "{text}");
     }
 
     struct Broken;

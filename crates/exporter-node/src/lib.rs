@@ -7,6 +7,7 @@
 mod adjtimex;
 mod collector;
 mod collectors;
+mod container;
 mod exporter;
 mod families;
 mod fault;
@@ -24,6 +25,7 @@ mod test;
 #[cfg(test)]
 mod tree;
 
+pub use container::Namespace;
 pub use exporter::{Build, NodeExporter};
 pub use flags::Flags;
 pub use table::{Entry, TABLE};

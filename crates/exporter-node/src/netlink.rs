@@ -21,6 +21,9 @@ const SEQUENCE: u32 = 1;
 /// The routing subsystem, whose number is 0.
 pub(crate) const ROUTE: Option<Protocol> = None;
 
+/// The subsystem that tells of sockets.
+pub(crate) const SOCK_DIAG: Option<Protocol> = Some(rustix::net::netlink::SOCK_DIAG);
+
 /// Asks for a dump and gives each message's type and payload to `each`.
 pub(crate) fn dump(
     protocol: Option<Protocol>,

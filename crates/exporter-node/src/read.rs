@@ -36,12 +36,18 @@ pub(crate) fn names(path: &Path) -> Result<Vec<String>, Fault> {
 
 /// A file's text with the reason why not, for those who tell reasons apart.
 pub(crate) fn raw(path: &Path) -> io::Result<String> {
+    let bytes = bytes(path)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+/// A file's bytes.
+pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(4096);
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes")));
     }
-    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    Ok(bytes)
 }
 
 /// A word of `path` as a number.

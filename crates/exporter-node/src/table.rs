@@ -2,6 +2,7 @@
 
 use crate::collector::Make;
 use crate::collectors;
+use crate::container::Namespace;
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +15,8 @@ pub struct Entry {
     pub help: &'static str,
     /// Whether it runs unless told otherwise.
     pub on: bool,
-    /// Whether what it reads belongs to a namespace, so that a container's is not the host's.
-    pub namespaced: bool,
+    /// What it reads of what a container has of its own.
+    pub namespace: Option<Namespace>,
     pub(crate) make: Make,
 }
 
@@ -26,11 +27,26 @@ macro_rules! is {
     (off) => {
         false
     };
-    (namespaced) => {
-        true
+}
+
+macro_rules! namespace {
+    (mount) => {
+        Some(Namespace::Mount)
+    };
+    (network_files) => {
+        Some(Namespace::NetworkFiles)
+    };
+    (network) => {
+        Some(Namespace::Network)
+    };
+    (process) => {
+        Some(Namespace::Process)
+    };
+    (name) => {
+        Some(Namespace::Name)
     };
     () => {
-        false
+        None
     };
 }
 
@@ -43,30 +59,30 @@ macro_rules! state {
     };
 }
 
-/// `NAME: on|off[, namespaced];`, made by `collectors::NAME::make`.
+/// `NAME: on|off[, NAMESPACE];`, made by `collectors::NAME::make`.
 macro_rules! table {
-    ($($name:ident: $state:ident $(, $namespaced:ident)?;)*) => {
+    ($($name:ident: $state:ident $(, $namespace:ident)?;)*) => {
         /// All collectors, sorted by name.
         pub const TABLE: &[Entry] = &[$(Entry {
             name: stringify!($name),
             flag: concat!("collector.", stringify!($name)),
             help: concat!("Enable the ", stringify!($name), " collector (default: ", state!($state), ")."),
             on: is!($state),
-            namespaced: is!($($namespaced)?),
+            namespace: namespace!($($namespace)?),
             make: collectors::$name::make,
         }),*];
     };
 }
 
 table! {
-    arp: on, namespaced;
+    arp: on, network_files;
     bcache: on;
     bcachefs: on;
-    bonding: on, namespaced;
+    bonding: on, network_files;
     btrfs: on;
     buddyinfo: off;
     cgroups: off;
-    conntrack: on, namespaced;
+    conntrack: on, network;
     cpu: on;
     cpu_vulnerabilities: off;
     cpufreq: on;
@@ -77,51 +93,59 @@ table! {
     drm: off;
     edac: on;
     entropy: on;
-    ethtool: off, namespaced;
+    ethtool: off, network;
     fibrechannel: on;
     filefd: on;
-    filesystem: on, namespaced;
+    filesystem: on, mount;
     hwmon: on;
     infiniband: on;
-    ipvs: on, namespaced;
+    interrupts: off;
+    ipvs: on, network_files;
     kernel_hung: on;
     ksmd: off;
-    lnstat: off, namespaced;
+    lnstat: off, network_files;
     loadavg: on;
     mdadm: on;
     meminfo: on;
     meminfo_numa: off;
-    mountstats: off, namespaced;
-    netclass: on, namespaced;
-    netdev: on, namespaced;
-    netstat: on, namespaced;
-    network_route: off, namespaced;
-    nfs: on, namespaced;
-    nfsd: on, namespaced;
+    mountstats: off, mount;
+    netclass: on, network_files;
+    netdev: on, network_files;
+    netstat: on, network_files;
+    network_route: off, network;
+    nfs: on, network_files;
+    nfsd: on, network_files;
+    ntp: off, network;
     nvme: on;
     nvmesubsystem: off;
-    os: on;
+    os: on, mount;
     pcidevice: off;
     powersupplyclass: on;
     pressure: on;
-    qdisc: off, namespaced;
+    processes: off, process;
+    qdisc: off, network;
     rapl: on;
+    runit: off, mount;
     schedstat: on;
     selinux: on;
     slabinfo: off;
-    sockstat: on, namespaced;
-    softnet: on, namespaced;
+    sockstat: on, network_files;
+    softirqs: off;
+    softnet: on;
     stat: on;
+    swap: off;
     sysctl: off;
     tapestats: on;
+    tcpstat: off, network;
+    textfile: on;
     thermal_zone: on;
     time: on;
     timex: on;
-    udp_queues: on, namespaced;
-    uname: on, namespaced;
+    udp_queues: on, network_files;
+    uname: on, name;
     vmstat: on;
     watchdog: on;
-    xfrm: off, namespaced;
+    xfrm: off, network_files;
     xfs: on;
     zfs: on;
     zoneinfo: off;
@@ -135,7 +159,7 @@ mod tests {
     fn the_rows_are_sorted() {
         assert!(TABLE.is_sorted_by(|a, b| a.name < b.name));
         let row = TABLE.iter().find(|e| e.name == "loadavg").unwrap();
-        assert_eq!((row.flag, row.on, row.namespaced), ("collector.loadavg", true, false));
+        assert_eq!((row.flag, row.on, row.namespace), ("collector.loadavg", true, None));
         assert_eq!(row.help, "Enable the loadavg collector (default: enabled).");
     }
 }

@@ -50,6 +50,7 @@ impl Tree {
             sysfs: self.path("sys"),
             rootfs: self.path("root"),
             udev: self.path("udev"),
+            ..Paths::usual()
         }
     }
 

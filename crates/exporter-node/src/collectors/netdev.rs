@@ -12,7 +12,7 @@ use crate::collector::Collector;
 use crate::fault::Fault;
 use crate::filter::Filter;
 use crate::flags::Flags;
-use crate::paths::Paths;
+use crate::paths::{Network, Paths};
 use crate::read;
 
 struct NetDev {
@@ -43,7 +43,8 @@ pub(crate) fn make(flags: &Flags) -> Result<Box<dyn Collector>, String> {
 
 impl Collector for NetDev {
     fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
-        let (source, mut devices) = if self.netlink {
+        // Over netlink there is only this process's own network.
+        let (source, mut devices) = if self.netlink && paths.network == Network::Own {
             (Source::Netlink, counters::from_netlink()?)
         } else {
             let path = paths.proc("net/dev");

@@ -1,9 +1,13 @@
-//! Btrfs filesystems: allocation, devices and commits, from `/sys/fs/btrfs`.
+//! Btrfs filesystems: allocation, devices and commits, from `/sys/fs/btrfs`; errors of devices, which only an ioctl tells.
 
+mod devices;
+
+use std::collections::HashMap;
 use std::path::Path;
 
 use exporters::Page;
 
+use self::devices::Device;
 use crate::collector::Collector;
 use crate::families::{Family, all_or_nothing, counter, gauge};
 use crate::fault::Fault;
@@ -19,6 +23,15 @@ const RESERVED: Family = gauge("node_btrfs_reserved_bytes", "Amount of space res
 const USED: Family = gauge("node_btrfs_used_bytes", "Amount of used space by a layout/data type");
 const SIZE: Family = gauge("node_btrfs_size_bytes", "Amount of space allocated for a layout/data type");
 const RATIO: Family = gauge("node_btrfs_allocation_ratio", "Data allocation ratio for a layout/data type");
+
+const UNUSED: Family = gauge(
+    "node_btrfs_device_unused_bytes",
+    "Unused bytes unused on a device that is part of the filesystem.",
+);
+const ERRORS: Family = counter("node_btrfs_device_errors_total", "Errors reported for the device");
+
+/// In the order that the kernel has them in.
+const ERROR_TYPES: [&str; 5] = ["write", "read", "flush", "corruption", "generation"];
 
 /// Lines of `commit_stats`, and what their unit is divided by.
 const COMMITS: &[(&str, f64, Family)] = &[
@@ -47,15 +60,25 @@ pub(crate) fn make(_: &Flags) -> Result<Box<dyn Collector>, String> {
 }
 
 fn update(paths: &Paths, page: &mut Page) -> Result<(), Fault> {
+    let filesystems = sysfs::matching(&paths.sys("fs/btrfs"), |name| name.contains('-'));
+    if filesystems.is_empty() {
+        return Ok(());
+    }
+    let mounted = devices::by_filesystem(paths);
     all_or_nothing(page, |page| {
-        for (name, dir) in sysfs::matching(&paths.sys("fs/btrfs"), |name| name.contains('-')) {
-            write_filesystem(&name, &dir, page)?;
+        for (name, dir) in &filesystems {
+            write_filesystem(name, dir, &mounted, page)?;
         }
         Ok(())
     })
 }
 
-fn write_filesystem(name: &str, dir: &Path, page: &mut Page) -> Result<(), Fault> {
+fn write_filesystem(
+    name: &str,
+    dir: &Path,
+    mounted: &HashMap<String, Vec<Device>>,
+    page: &mut Page,
+) -> Result<(), Fault> {
     let text = |file: &str| sysfs::optional(&dir.join(file)).map(Option::unwrap_or_default);
     let uuid = match text("metadata_uuid")? {
         uuid if uuid.is_empty() => name.to_owned(),
@@ -77,11 +100,26 @@ fn write_filesystem(name: &str, dir: &Path, page: &mut Page) -> Result<(), Fault
             RATIO.sample(page, &labels, ratio(&layout, devices.len() as f64));
         }
     }
+    if let Some(devices) = mounted.get(&uuid.1.replace('-', "")) {
+        devices.iter().for_each(|device| write_device(uuid, device, page));
+        return Ok(());
+    }
+    // Not mounted where we may look: what the kernel says of the disks.
     for (device, dir) in &devices {
         let size = number(&dir.join("size"))?.wrapping_mul(SECTOR_BYTES);
         DEVICE_SIZE.sample(page, &[("device", device), uuid], size as f64);
     }
     Ok(())
+}
+
+fn write_device(uuid: (&str, &str), device: &Device, page: &mut Page) {
+    let labels = [("btrfs_dev_uuid", &*device.uuid), ("device", &*device.name), uuid];
+    DEVICE_SIZE.sample(page, &labels, device.total_bytes as f64);
+    UNUSED.sample(page, &labels, device.total_bytes.wrapping_sub(device.used_bytes) as f64);
+    for (kind, count) in ERROR_TYPES.iter().zip(device.errors) {
+        let [dev_uuid, name, uuid] = labels;
+        ERRORS.sample(page, &[dev_uuid, name, ("type", kind), uuid], count as f64);
+    }
 }
 
 fn write_commits(uuid: (&str, &str), path: &Path, page: &mut Page) -> Result<(), Fault> {
@@ -167,5 +205,27 @@ node_btrfs_used_bytes{block_group_type="data",mode="raid5",uuid="U"} 8.08189952e
 "#;
         assert_eq!(Tree::new(&files).samples(make, &[]).replace(UUID, "U"), expect);
         assert_eq!(Tree::new(&[]).samples(make, &[]), "", "no filesystem is no fault");
+    }
+
+    #[test]
+    fn a_device_that_an_ioctl_told_of() {
+        let device = Device {
+            name: "sda".to_owned(),
+            uuid: "D".to_owned(),
+            total_bytes: 100,
+            used_bytes: 40,
+            errors: [0, 0, 0, 7, 1],
+        };
+        let mut page = Page::new();
+        write_device(("uuid", "U"), &device, &mut page);
+        let text = page.render();
+        for line in [
+            r#"node_btrfs_device_size_bytes{btrfs_dev_uuid="D",device="sda",uuid="U"} 100"#,
+            r#"node_btrfs_device_unused_bytes{btrfs_dev_uuid="D",device="sda",uuid="U"} 60"#,
+            r#"node_btrfs_device_errors_total{btrfs_dev_uuid="D",device="sda",type="corruption",uuid="U"} 7"#,
+            r#"node_btrfs_device_errors_total{btrfs_dev_uuid="D",device="sda",type="write",uuid="U"} 0"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod exporters;
 mod guide;
 mod original;
 mod random_queries;
+mod redis_exporter;
+mod redis_servers;
 mod remote_write;
 mod restart;
 mod support;

@@ -90,6 +90,16 @@ pub fn redis_server() -> Option<PathBuf> {
     installed("REDIS_SERVER_BIN", &["redis-server"])
 }
 
+/// `REDIS_CLI_BIN`, or the one that is installed.
+pub fn redis_cli() -> Option<PathBuf> {
+    installed("REDIS_CLI_BIN", &["redis-cli"])
+}
+
+/// `OPENSSL_BIN`, or the one that is installed, to make certificates.
+pub fn openssl() -> Option<PathBuf> {
+    installed("OPENSSL_BIN", &["openssl"])
+}
+
 /// The directory of PostgreSQL's server programs, `POSTGRES_BIN_DIR` or the newest of Debian's.
 pub fn postgres_bin_dir() -> Option<PathBuf> {
     if let Some(path) = env::var_os("POSTGRES_BIN_DIR") {

@@ -15,6 +15,8 @@ mod guide;
 mod original;
 mod random_queries;
 mod real_dashboards;
+mod redis_exporter;
+mod redis_servers;
 mod remote_write;
 mod restart;
 mod starters;

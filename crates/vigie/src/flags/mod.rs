@@ -222,6 +222,9 @@ impl Command {
             let value = match (flag.takes, inline) {
                 (Takes::Nothing, None) => (!negated).to_string(),
                 (Takes::Nothing, Some(v)) if v == "true" || v == "false" => v,
+                (Takes::Nothing, Some(v)) if self.style == Style::Go && go_bool(&v).is_some() => {
+                    go_bool(&v).unwrap_or_default().to_string()
+                }
                 (Takes::Nothing, Some(v)) => {
                     return Err(format!("unexpected value {v:?} for flag '--{name}'"));
                 }
@@ -244,14 +247,11 @@ impl Command {
                 let variable = flag.env.unwrap_or_default();
                 let values = match (flag.takes, value.as_str()) {
                     (Takes::Values, lines) => lines.lines().map(str::to_owned).collect(),
-                    (Takes::Nothing, "1" | "t" | "T" | "true" | "TRUE" | "True") => vec!["true".to_owned()],
-                    (Takes::Nothing, "0" | "f" | "F" | "false" | "FALSE" | "False") => {
-                        vec!["false".to_owned()]
-                    }
-                    (Takes::Nothing, other) => {
-                        return Err(format!(
-                            "environment variable {variable}: expected true or false, found {other:?}"
-                        ));
+                    (Takes::Nothing, word) => {
+                        let on = go_bool(word).ok_or_else(|| {
+                            format!("environment variable {variable}: expected true or false, found {word:?}")
+                        })?;
+                        vec![on.to_string()]
                     }
                     (Takes::Value, _) => vec![value],
                 };
@@ -405,6 +405,15 @@ impl Parsed {
     }
 }
 
+/// What Go's `strconv.ParseBool` takes.
+fn go_bool(word: &str) -> Option<bool> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// The text of `--version`.
 #[must_use]
 pub(crate) fn version(name: &str) -> String {
@@ -478,6 +487,7 @@ mod tests {
         };
         assert_eq!(parse(&[], &environment), Ok((true, "there".to_owned())));
         assert_eq!(parse(&["-ping=false", "-addr", "a"], &environment), Ok((false, "a".to_owned())));
+        assert_eq!(parse(&["-ping=T"], &|_| None), Ok((true, "here".to_owned())));
         assert_eq!(parse(&["--ping"], &|_| None), Ok((true, "here".to_owned())));
         assert_eq!(
             parse(&[], &|_| Some("maybe".to_owned())),

@@ -167,6 +167,7 @@ fn server_options(flags: &Parsed) -> Result<ServerOptions, Failure> {
         web_config: (!file.is_empty()).then(|| PathBuf::from(file)),
         max_connections: flags.number("web.max-connections")?,
         read_timeout: flags.duration("web.read-timeout")?,
+        ..ServerOptions::default()
     })
 }
 

@@ -162,7 +162,7 @@ fn bits_do_not_depend_on_batches() {
             let Value::Matrix(series) = value else { panic!("a matrix") };
             series
                 .into_iter()
-                .map(|s| (s.labels, s.samples.iter().map(|(t, v)| (*t, v.to_bits())).collect::<Vec<_>>()))
+                .map(|s| (s.labels, s.samples.iter().map(|(t, v)| (t, v.to_bits())).collect::<Vec<_>>()))
                 .collect::<Vec<_>>()
         });
         let last = results[2].clone();

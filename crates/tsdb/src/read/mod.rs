@@ -10,8 +10,8 @@ mod meta;
 mod source;
 mod view;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use hashbrown::HashMap;
 use kernels::{GridBlock, RangeFn};
@@ -37,6 +37,9 @@ const WAVE_UNITS: std::ops::RangeInclusive<usize> = 2..=16;
 const WAVE_CELLS: usize = 1 << 18;
 /// Fewer series than this are not worth a thread.
 const SERIES_PER_THREAD: usize = 512;
+
+/// Asked once: the answer is read from several files of the kernel, which takes as long as a small query.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A series that was selected.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl Wave {
 impl Store {
     fn threads(&self, series: usize) -> usize {
         let most = match self.options.read_threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => *CORES,
             n => n,
         };
         series.div_ceil(SERIES_PER_THREAD).clamp(1, most)

@@ -469,8 +469,11 @@ fn check(
     let mut rule_files = Vec::new();
     let mut wrong = Vec::new();
     let mut paths = config.value.rule_file_paths();
-    // A configuration that names one of ours does not load it twice.
-    paths.extend(own_rule_files.iter().filter(|own| !paths.contains(own)).cloned().collect::<Vec<_>>());
+    // A configuration that names one of ours, in whatever way, does not load it twice.
+    let named: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let ours =
+        own_rule_files.iter().filter(|own| own.canonicalize().map_or(true, |own| !named.contains(&own)));
+    paths.extend(ours.cloned());
     for path in paths {
         match config::rules::load_file(&path) {
             Ok(file) => {

@@ -198,7 +198,7 @@ pub fn compare(
         };
         let slack = 1e-9 * first.abs().max(second.abs());
         let between = *value >= first.min(second) - slack && *value <= first.max(second) + slack;
-        if !between && !(value.is_nan() && first.is_nan()) {
+        if !(between || value.is_nan() && first.is_nan()) {
             found(Differs::Value, names, format!("{key}: {first} .. {second}, ours {value}"));
         }
     }

@@ -5,6 +5,7 @@
 mod alerting;
 mod bad_bodies;
 mod browser;
+mod built_in;
 mod compliance;
 mod configuration;
 mod dashboard_queries;

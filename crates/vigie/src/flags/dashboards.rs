@@ -8,6 +8,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "Dashboards in Grafana's format, drawn from a Prometheus.",
     positional: None,
     flags: &[MAIN, STARTERS, super::prometheus::LOG],
+    also: None,
     style: super::Style::Kingpin,
 };
 

@@ -8,6 +8,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "To be written.",
     positional: None,
     flags: &[MAIN, super::exporter::COMMON],
+    also: None,
     style: Style::Go,
 };
 

@@ -95,6 +95,7 @@ fn scraping(vigie: &Path, directory: &Path, job: &str, original: &str, ours: &st
 }
 
 /// Asks everything for both instances.
+#[expect(clippy::print_stdout, reason = "the counts are for whoever reads the run")]
 fn compare(server: &Server, boards: &Boards<'_>) {
     let starter = tools::root().join(format!("crates/dashboards/starters/{}.json", boards.starter));
     let files = boards.public.iter().filter_map(|name| conformance(name)).chain([starter]);

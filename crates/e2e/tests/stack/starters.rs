@@ -134,6 +134,13 @@ fn starters_can_be_switched_off_and_rules_asked_for() {
     let mut groups = both.groups();
     groups.sort();
     assert_eq!(groups, [&["mine"], GROUPS.as_slice()].concat());
+    drop(both);
+
+    // Named by another way to the same files, they are loaded once.
+    let named = "rule_files: [mine.yml, data/../data/starters/rules/*.yml]";
+    fs::write(directory.join("prometheus.yml"), named).unwrap();
+    let once = Run::start(&vigie, &directory, &["--starter-rules"]);
+    assert_eq!(once.groups().len(), 5, "{:?}", once.groups());
     for file in yaml_files(&rules_directory()) {
         let written = directory.join("data/starters/rules").join(file.file_name().unwrap());
         assert_eq!(fs::read(&written).unwrap(), fs::read(&file).unwrap(), "{}", written.display());

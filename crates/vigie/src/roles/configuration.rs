@@ -62,10 +62,10 @@ impl Configuration {
             }
         }
         let mut paths = config.value.rule_file_paths();
-        // A configuration that names one of ours does not load it twice.
-        paths.extend(
-            self.own_rule_files.iter().filter(|own| !paths.contains(own)).cloned().collect::<Vec<_>>(),
-        );
+        // A configuration that names one of ours, in whatever way, does not load it twice.
+        let named: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let is_new = |own: &PathBuf| own.canonicalize().map_or(true, |own| !named.contains(&own));
+        paths.extend(self.own_rule_files.iter().filter(|own| is_new(own)).cloned());
         let mut rule_files = Vec::new();
         let mut wrong = Vec::new();
         for path in paths {

@@ -22,7 +22,7 @@ function createSize(): { ref: (element: HTMLElement) => void; size: () => { widt
 
 /** As big as fits: `share` of the height, and the text within the width. */
 function fontSize(text: string, share: number, most: number): string {
-  return `min(${share}cqh, ${Math.round(165 / Math.max(2, text.length))}cqw, ${most}px)`;
+  return `min(${share}cqh, ${Math.round(150 / Math.max(2, text.length))}cqw, ${most}px)`;
 }
 
 export function Stat(props: PanelProps): JSX.Element {

@@ -79,8 +79,16 @@ pub(crate) fn router(job: &str, flags: &Parsed) -> Result<Router, Failure> {
             super::node_exporter::router(&alone(&flags::node_exporter::COMMAND, &arguments)?)
         }
         "postgres" => {
-            let arguments = [format!("--data-source-name={}", flags.get("postgres.url"))];
-            super::postgres_exporter::router(&alone(&flags::postgres_exporter::COMMAND, &arguments)?)
+            let url = flags.get("postgres.url");
+            // The flag is the variable's value where it was not given.
+            let environment = |variable: &str| match variable {
+                "DATA_SOURCE_NAME" => Some(url.to_owned()).filter(|url| !url.is_empty()),
+                _ => std::env::var(variable).ok(),
+            };
+            super::postgres_exporter::router_in(
+                &alone(&flags::postgres_exporter::COMMAND, &[])?,
+                &environment,
+            )
         }
         _ => {
             let arguments = [format!("--redis.addr={}", flags.get("redis.url"))];

@@ -145,6 +145,7 @@ table! {
     uname: on, name;
     vmstat: on;
     watchdog: on;
+    wifi: off, network;
     xfrm: off, network_files;
     xfs: on;
     zfs: on;

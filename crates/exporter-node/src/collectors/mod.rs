@@ -73,6 +73,7 @@ pub(crate) mod udp_queues;
 pub(crate) mod uname;
 pub(crate) mod vmstat;
 pub(crate) mod watchdog;
+pub(crate) mod wifi;
 pub(crate) mod xfrm;
 pub(crate) mod xfs;
 pub(crate) mod zfs;

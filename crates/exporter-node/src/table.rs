@@ -99,6 +99,7 @@ table! {
     softnet: on;
     stat: on;
     swap: off;
+    systemd: off, mount;
     tcpstat: off, network;
     textfile: on;
     thermal_zone: on;

@@ -24,6 +24,7 @@ pub(crate) mod softirqs;
 pub(crate) mod softnet;
 pub(crate) mod stat;
 pub(crate) mod swap;
+pub(crate) mod systemd;
 pub(crate) mod tcpstat;
 pub(crate) mod textfile;
 pub(crate) mod thermal_zone;

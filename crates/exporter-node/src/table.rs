@@ -135,6 +135,7 @@ table! {
     stat: on;
     swap: off;
     sysctl: off;
+    systemd: off, mount;
     tapestats: on;
     tcpstat: off, network;
     textfile: on;

@@ -9,6 +9,7 @@ mod compliance;
 mod configuration;
 mod exporters;
 mod guide;
+mod node_exporter;
 mod original;
 mod random_queries;
 mod remote_write;

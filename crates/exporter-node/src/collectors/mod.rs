@@ -63,6 +63,7 @@ pub(crate) mod softnet;
 pub(crate) mod stat;
 pub(crate) mod swap;
 pub(crate) mod sysctl;
+pub(crate) mod systemd;
 pub(crate) mod tapestats;
 pub(crate) mod tcpstat;
 pub(crate) mod textfile;

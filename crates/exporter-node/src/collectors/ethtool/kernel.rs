@@ -57,7 +57,11 @@ impl Room {
         let room = Self { start, socket };
         // SAFETY: the end of the mapping made above, to which no reference was given yet.
         unsafe {
-            mprotect(room.start.as_ptr().add(ROOM_BYTES).cast(), GUARD_BYTES, MprotectFlags::empty())?;
+            mprotect(
+                room.start.as_ptr().wrapping_add(ROOM_BYTES).cast(),
+                GUARD_BYTES,
+                MprotectFlags::empty(),
+            )?;
         }
         Ok(room)
     }

@@ -8,6 +8,7 @@ mod adjtimex;
 mod collector;
 mod collectors;
 mod container;
+mod dbus;
 mod exporter;
 mod families;
 mod fault;

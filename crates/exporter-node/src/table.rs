@@ -135,6 +135,7 @@ table! {
     stat: on;
     swap: off;
     sysctl: off;
+    systemd: off, mount;
     tapestats: on;
     tcpstat: off, network;
     textfile: on;
@@ -145,6 +146,7 @@ table! {
     uname: on, name;
     vmstat: on;
     watchdog: on;
+    wifi: off, network;
     xfrm: off, network_files;
     xfs: on;
     zfs: on;

@@ -12,6 +12,7 @@ mod dashboard_queries;
 mod databases;
 mod exporters;
 mod guide;
+mod node_exporter;
 mod original;
 mod random_queries;
 mod real_dashboards;

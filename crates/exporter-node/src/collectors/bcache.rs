@@ -102,7 +102,6 @@ fn write_set(uuid: &str, dir: &Path, priorities: bool, page: &mut Page) -> Resul
         }
     }
     for (name, dir) in sysfs::numbered(dir, "cache") {
-        // `cache_available_percent` has no digit after "cache".
         let labels = [("cache_device", &*name), uuid];
         for (file, family) in CACHE {
             family.sample(page, &labels, number(&dir.join(file))?);

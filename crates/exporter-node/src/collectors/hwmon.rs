@@ -252,7 +252,7 @@ fn base_name(dir: &Path) -> Option<String> {
             return Some(if bus.is_empty() { name } else { format!("{bus}_{name}") });
         }
     }
-    let name = clean(&fs::read_to_string(dir.join("name")).unwrap_or_default());
+    let name = clean(&sysfs::raw(&dir.join("name")).unwrap_or_default());
     if !name.is_empty() {
         return Some(name);
     }

@@ -1,7 +1,7 @@
 //! Services that runit supervises. The original calls it deprecated.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -72,7 +72,9 @@ fn status(service: &Path) -> io::Result<Status> {
     // A pipe that the supervisor keeps open for reading: without it there is nobody to write to.
     let pipe = service.join("supervise/ok");
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(pipe)?;
-    let bytes = fs::read(service.join("supervise/status"))?;
+    let mut bytes = Vec::with_capacity(STATUS_BYTES);
+    let file = File::open(service.join("supervise/status"))?;
+    file.take(STATUS_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| io::Error::other(format!("a status of {} bytes", bytes.len())))
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn make(flags: &Flags) -> Result<Box<dyn Collector>, String> {
 
 fn write(parameter: &Parameter, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
     let Parameter { name, keys, numeric } = parameter;
-    let path = paths.proc("sys").join(name.replace('.', "/"));
+    let path = paths.proc("sys").join(name.replace('.', "/").trim_start_matches('/'));
     let text = match sysfs::value(&path) {
         Err(Fault::NoData) => return Err(Fault::Error(format!("{}: no such file", path.display()))),
         text => text?,

@@ -17,6 +17,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 /// What one answer may hold.
 pub(super) const ROOM_BYTES: usize = 1 << 20;
 
+/// What is cleared before a question: more than any answer has that is no list. Lists say how long they are.
+const CLEARED_BYTES: usize = 4096;
+
 /// What follows and must not be written; a multiple of any page's size.
 const GUARD_BYTES: usize = 64 << 10;
 
@@ -54,7 +57,11 @@ impl Room {
         let room = Self { start, socket };
         // SAFETY: the end of the mapping made above, to which no reference was given yet.
         unsafe {
-            mprotect(room.start.as_ptr().add(ROOM_BYTES).cast(), GUARD_BYTES, MprotectFlags::empty())?;
+            mprotect(
+                room.start.as_ptr().wrapping_add(ROOM_BYTES).cast(),
+                GUARD_BYTES,
+                MprotectFlags::empty(),
+            )?;
         }
         Ok(room)
     }
@@ -65,7 +72,7 @@ impl Room {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a device's name that is too long"));
         }
         let bytes = self.bytes_mut();
-        bytes.fill(0);
+        bytes[..CLEARED_BYTES].fill(0);
         for (place, word) in bytes.chunks_exact_mut(4).zip(command) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
@@ -79,7 +86,7 @@ impl Room {
         if outcome < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the mapping is ROOM_BYTES long, initialized with zeros, and lives as long as `self`.
+        // SAFETY: the mapping is ROOM_BYTES long, initialized (with zeros by the kernel, at first), and lives as long as `self`.
         Ok(unsafe { std::slice::from_raw_parts(self.start.as_ptr(), ROOM_BYTES) })
     }
 

@@ -10,6 +10,7 @@ mod configuration;
 mod exporters;
 mod guide;
 mod original;
+mod postgres_exporter;
 mod random_queries;
 mod remote_write;
 mod restart;

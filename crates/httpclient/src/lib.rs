@@ -20,3 +20,4 @@ pub use client::{Client, ClientOptions, Limits};
 pub use error::{Error, ErrorKind};
 pub use fetch::{Fetched, Fetcher};
 pub use reply::Buffer;
+pub use tls::Tls;

@@ -10,6 +10,7 @@ pub(crate) const COMMAND: Command = Command {
         DATA_SOURCE_..._FILE names.",
     positional: None,
     flags: &[MAIN, COLLECTORS, super::exporter::COMMON],
+    also: None,
     style: Style::Kingpin,
 };
 

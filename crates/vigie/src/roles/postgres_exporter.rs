@@ -19,7 +19,15 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
 
 /// All routes of the role. Within a runtime.
 pub(crate) fn router(flags: &Parsed) -> Result<Router, Failure> {
-    let options = options(flags, &|variable| std::env::var(variable).ok())?;
+    router_in(flags, &|variable| std::env::var(variable).ok())
+}
+
+/// The same in an environment.
+pub(crate) fn router_in(
+    flags: &Parsed,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Router, Failure> {
+    let options = options(flags, environment)?;
     Ok(exporter_postgres::router(options, env!("CARGO_PKG_VERSION")))
 }
 

@@ -5,10 +5,13 @@
 //! psql takes and gives every type as text.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::SslMode as Dial;
 use tokio_postgres::error::SqlState;
@@ -47,7 +50,8 @@ pub(crate) enum QueryError {
 
 /// A connection that is up.
 pub(crate) struct Session {
-    client: Client,
+    asker: Asker,
+    driver: Driver,
     tls: Option<MakeRustlsConnect>,
     /// The server's version.
     pub(crate) version: Version,
@@ -55,13 +59,55 @@ pub(crate) struct Session {
     pub(crate) version_text: String,
     /// The database's name.
     pub(crate) database: String,
+    /// Whether a query could not be cancelled.
+    broken: bool,
+}
+
+/// The socket's side of a connection. It is polled by whoever waits for an answer, not by a task of its own: with one query after the
+/// other, handing each message to another thread would cost more than the message.
+struct Driver {
+    /// None once it has ended: who waits for an answer learns of it when the connection is dropped.
+    connection: Option<BoxFuture<'static, Result<(), tokio_postgres::Error>>>,
+}
+
+impl Driver {
+    fn new<T>(connection: Connection<Socket, T>) -> Self
+    where
+        T: TlsStream + Unpin + Send + 'static,
+    {
+        Self { connection: Some(Box::pin(connection)) }
+    }
+
+    /// Does `work`, which waits for what the connection brings.
+    async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            // First what is to be sent, then the socket, which wakes this task again with what came.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            if let Some(connection) = &mut self.connection
+                && let Poll::Ready(outcome) = connection.as_mut().poll(cx)
+            {
+                self.connection = None;
+                if let Err(error) = outcome {
+                    tracing::debug!(err = %error_text(error), "connection ended");
+                }
+            }
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// The side that asks.
+struct Asker {
+    client: Client,
     statements: HashMap<String, Statement>,
     /// Whether prepared statements live as long as the connection.
     keeps_statements: bool,
     /// Types of the columns of users' queries.
     types: HashMap<String, Vec<Type>>,
-    /// Whether a query could not be cancelled.
-    broken: bool,
 }
 
 impl Session {
@@ -119,17 +165,10 @@ impl Session {
         T: TlsStream + Unpin + Send + 'static,
     {
         let version = connection.parameter("server_version").and_then(Version::parse).unwrap_or_default();
-        // Ends when the client is dropped. What goes wrong shows in the query that waits for it.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(err = %error_text(error), "connection ended");
-            }
-        });
+        let mut driver = Driver::new(connection);
         let settings = session_settings(dsn, version, query_limit);
-        let messages = client
-            .simple_query(&format!("{settings}SELECT version(), current_database()"))
-            .await
-            .map_err(error_text)?;
+        let hello = format!("{settings}SELECT version(), current_database()");
+        let messages = driver.run(client.simple_query(&hello)).await.map_err(error_text)?;
         let (version_text, database) = messages
             .iter()
             .find_map(|message| match message {
@@ -140,39 +179,61 @@ impl Session {
                 _ => None,
             })
             .ok_or("the server does not tell its version")?;
-        Ok(Self {
-            client,
-            tls,
-            version,
-            version_text,
-            database,
-            statements: HashMap::new(),
-            keeps_statements: true,
-            types: HashMap::new(),
-            broken: false,
-        })
-    }
-
-    /// Whether the connection is gone.
-    fn is_closed(&self) -> bool {
-        self.broken || self.client.is_closed()
+        let (statements, types) = (HashMap::new(), HashMap::new());
+        let asker = Asker { client, statements, keeps_statements: true, types };
+        Ok(Self { asker, driver, tls, version, version_text, database, broken: false })
     }
 
     /// Whether the server answers on this connection.
-    pub(crate) async fn is_alive(&self, deadline: Instant) -> bool {
-        !self.is_closed() && matches!(timeout_at(deadline, self.client.check_connection()).await, Ok(Ok(())))
+    pub(crate) async fn is_alive(&mut self, deadline: Instant) -> bool {
+        if self.broken || self.driver.connection.is_none() {
+            return false;
+        }
+        let answer = self.driver.run(self.asker.client.check_connection());
+        matches!(timeout_at(deadline, answer).await, Ok(Ok(())))
     }
 
     /// The rows of one of the exporter's own queries. What it may take is `limit`; then it is cancelled on the server too, and the
     /// connection serves on.
     pub(crate) async fn rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
         let deadline = Instant::now() + limit;
-        match timeout_at(deadline, self.prepared_rows(sql)).await {
+        match timeout_at(deadline, self.driver.run(self.asker.prepared_rows(sql))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.cancel(limit).await),
         }
     }
 
+    /// The rows of a user's query, in the same way.
+    pub(crate) async fn text_rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
+        let deadline = Instant::now() + limit;
+        match timeout_at(deadline, self.driver.run(self.asker.simple_rows(sql))).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.cancel(limit).await),
+        }
+    }
+
+    /// Forgets what is known of users' queries, whose columns may have changed.
+    pub(crate) fn forget_types(&mut self) {
+        self.asker.types.clear();
+    }
+
+    async fn cancel(&mut self, limit: Duration) -> QueryError {
+        let token = self.asker.client.cancel_token();
+        let cancel = async {
+            match self.tls.clone() {
+                Some(tls) => token.cancel_query(tls).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        let _ = tokio::time::timeout(CANCEL_TIME, cancel).await;
+        // The connection is good again once it answers; else a new one will serve the next scrape.
+        let answer = self.driver.run(self.asker.client.check_connection());
+        self.broken = tokio::time::timeout(CANCEL_TIME, answer).await.is_err();
+        QueryError::Timeout(limit)
+    }
+}
+
+impl Asker {
     async fn prepared_rows(&mut self, sql: &str) -> Result<Rows, QueryError> {
         if self.keeps_statements {
             match self.named_rows(sql).await {
@@ -202,15 +263,6 @@ impl Session {
         let stream = self.client.query_raw(&statement, none).await?;
         // A statement that is not there, or whose columns changed, is told before the first row.
         collect_named(stream).await
-    }
-
-    /// The rows of a user's query, in the same way.
-    pub(crate) async fn text_rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
-        let deadline = Instant::now() + limit;
-        match timeout_at(deadline, self.simple_rows(sql)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.cancel(limit).await),
-        }
     }
 
     async fn simple_rows(&mut self, sql: &str) -> Result<Rows, QueryError> {
@@ -258,27 +310,6 @@ impl Session {
             }
         }
         Ok(out)
-    }
-
-    /// Forgets what is known of users' queries, whose columns may have changed.
-    pub(crate) fn forget_types(&mut self) {
-        self.types.clear();
-    }
-
-    async fn cancel(&mut self, limit: Duration) -> QueryError {
-        let token = self.client.cancel_token();
-        let cancel = async {
-            match self.tls.clone() {
-                Some(tls) => token.cancel_query(tls).await,
-                None => token.cancel_query(NoTls).await,
-            }
-        };
-        let _ = tokio::time::timeout(CANCEL_TIME, cancel).await;
-        // The connection is good again once it answers; else a new one will serve the next scrape.
-        if tokio::time::timeout(CANCEL_TIME, self.client.check_connection()).await.is_err() {
-            self.broken = true;
-        }
-        QueryError::Timeout(limit)
     }
 }
 

@@ -162,7 +162,7 @@ fn primary(bin: &Path, directory: &Path, name: &str) -> Postgres {
         bin,
         directory,
         name,
-        "archive_mode = on\narchive_command = 'true'\nshared_preload_libraries = 'pg_stat_statements'\nautovacuum = off",
+        "archive_mode = on\narchive_command = 'true'\nshared_preload_libraries = 'pg_stat_statements'\nautovacuum = off\nmax_slot_wal_keep_size = '1GB'",
     );
     for database in ["app", "shop"] {
         primary.sql("postgres", &format!("CREATE DATABASE {database}"));
@@ -215,7 +215,9 @@ fn everything_0_11_exposes_is_there() {
     old_flags.push("--names=0.11");
     let (_old, old) = ours(&vigie, &directory, "old-custom", &dsn, &old_flags);
     let time = value("app_orders_at.*", "a moment later");
-    check("custom queries", &their, &old, &[OLD, &[time]].concat());
+    let took =
+        extra("app_size_took_milliseconds.*", "the original knows the usage DURATION, but never converts");
+    check("custom queries", &their, &old, &[OLD, &[time, took]].concat());
     let custom = page(&old);
     assert_eq!(values(&custom, "app_size_filled").len(), 3, "on each database");
     assert_eq!(values(&custom, "pg_exporter_last_scrape_error"), [1.0], "one query is broken");
@@ -237,7 +239,7 @@ fn every_family_of_the_current_exporter_is_there() {
     let Some((vigie, bin)) = binaries() else { return };
     let directory = test_directory("postgres-exporter-current");
     let primary = primary(&bin, &directory, "pg-current");
-    let standby = primary.standby("pg-current-standby", "standby1", "max_slot_wal_keep_size = '1GB'");
+    let standby = primary.standby("pg-current-standby", "standby1", "");
     let off = [
         "buffercache_summary",
         "database_wraparound",
@@ -257,9 +259,11 @@ fn every_family_of_the_current_exporter_is_there() {
         .chain(off.iter().map(|name| format!("--collector.{name}")))
         .collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let idle = Program::start("idle", &mut primary.psql("app", "BEGIN; SELECT pg_sleep(60)"), &directory);
     let mut seen = BTreeSet::new();
     for (name, server) in [("current-primary", &primary), ("current-standby", &standby)] {
+        // Its connection idles until it is asked again.
+        let (_idle, idle) = ours(&vigie, &directory, &format!("{name}-idle"), &server.dsn("app"), &[]);
+        drop(page(&idle));
         let (_ours, address) = ours(&vigie, &directory, name, &server.dsn("app"), &flags);
         wait_for("the standby's receiver to tell of itself", Duration::from_secs(30), || {
             let found = page(&address);
@@ -284,7 +288,6 @@ fn every_family_of_the_current_exporter_is_there() {
         );
         seen.extend(found.families.into_keys());
     }
-    idle.kill();
     let missing: Vec<&str> = include_str!("postgres_exporter_families.txt")
         .lines()
         .filter(|family| !seen.contains(*family) && !NOT_HERE.iter().any(|prefix| family.starts_with(prefix)))

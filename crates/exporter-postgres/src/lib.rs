@@ -9,6 +9,7 @@
 mod auth;
 mod collectors;
 mod custom;
+mod dial;
 mod dsn;
 mod exporter;
 mod naming;

@@ -17,16 +17,15 @@ use tokio_postgres::config::SslMode as Dial;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::TlsStream;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket, Statement};
+use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::dial::{client_config, session_settings};
 use crate::dsn::{Dsn, SslMode};
 use crate::rows::{Cell, Rows};
 use crate::tls;
 use crate::version::Version;
 
-/// What this calls itself in `pg_stat_activity`, unless the data source says otherwise.
-const APPLICATION_NAME: &str = "vigie-postgres-exporter";
 /// Rows one answer may have.
 const MAX_ROWS: usize = 100_000;
 /// Bytes one answer may have, as sent.
@@ -383,134 +382,9 @@ fn error_text(error: tokio_postgres::Error) -> String {
     text
 }
 
-/// Parameters of libpq and lib/pq that are dealt with elsewhere or mean nothing here.
-const NOT_FOR_THE_SERVER: [&str; 14] = [
-    "client_encoding",
-    "datestyle",
-    "extra_float_digits",
-    "binary_parameters",
-    "disable_prepared_binary_result",
-    "passfile",
-    "sslcompression",
-    "sslsni",
-    "sslinline",
-    "sslpassword",
-    "gssencmode",
-    "krbsrvname",
-    "service",
-    "target_session_attrs",
-];
-
-fn client_config(dsn: &Dsn) -> Result<Config, String> {
-    let mut config = Config::new();
-    config.application_name(APPLICATION_NAME);
-    let wrong = |name: &str, value: &str| format!("{name}: unexpected {value:?}");
-    let mut options = String::new();
-    for (name, value) in dsn.params() {
-        match name {
-            "host" => {
-                for host in value.split(',') {
-                    config.host(host);
-                }
-            }
-            "hostaddr" => {
-                for address in value.split(',') {
-                    config.hostaddr(address.parse().map_err(|_| wrong(name, value))?);
-                }
-            }
-            "port" => {
-                for port in value.split(',') {
-                    config.port(port.parse().map_err(|_| wrong(name, value))?);
-                }
-            }
-            "user" => drop(config.user(value)),
-            "dbname" => drop(config.dbname(value)),
-            "application_name" | "fallback_application_name" => drop(config.application_name(value)),
-            "keepalives" => drop(config.keepalives(value != "0")),
-            "options" => {
-                options.push(' ');
-                options.push_str(value);
-            }
-            "sslmode" | "sslrootcert" | "sslcert" | "sslkey" | "connect_timeout" => {}
-            name if NOT_FOR_THE_SERVER.contains(&name) || name.starts_with("keepalives_") => {}
-            // As lib/pq does, anything else is a setting of the session.
-            name => {
-                options.push_str(" -c ");
-                options.push_str(name);
-                options.push('=');
-                for c in value.chars() {
-                    if c == ' ' || c == '\\' {
-                        options.push('\\');
-                    }
-                    options.push(c);
-                }
-            }
-        }
-    }
-    if dsn.get("host").is_none() && dsn.get("hostaddr").is_none() {
-        config.host("localhost");
-    }
-    if !dsn.password().is_empty() {
-        config.password(dsn.password());
-    }
-    if !options.is_empty() {
-        config.options(options.trim_start());
-    }
-    Ok(config)
-}
-
-/// Settings that make a session cheap and its texts predictable. Just-in-time compilation of these queries costs a server more than
-/// running them, and its memory is not given back; workers are for those who have data to read.
-fn session_settings(dsn: &Dsn, version: Version, query_limit: Duration) -> String {
-    let mut out = String::from("SET datestyle='ISO, MDY';SET standard_conforming_strings=on;");
-    let own = |name: &str| {
-        dsn.get(name).is_some() || dsn.get("options").is_some_and(|options| options.contains(name))
-    };
-    if version >= Version::major(11) && !own("jit") {
-        out.push_str("SET jit=off;");
-    }
-    if version >= (Version { major: 9, minor: 6, patch: 0 }) && !own("max_parallel_workers_per_gather") {
-        out.push_str("SET max_parallel_workers_per_gather=0;");
-    }
-    if !own("statement_timeout") {
-        out.push_str(&format!(
-            "SET statement_timeout={};",
-            query_limit.as_millis().clamp(1, i32::MAX as u128)
-        ));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn settings_follow_version_and_data_source() {
-        let dsn = Dsn::parse("host=h options='-c jit=on' statement_timeout=5").unwrap();
-        let text = session_settings(&dsn, Version::major(15), Duration::from_secs(60));
-        assert!(
-            !text.contains("jit") && !text.contains("statement_timeout") && text.contains("workers"),
-            "{text}"
-        );
-        let plain = Dsn::parse("host=h").unwrap();
-        let text = session_settings(&plain, Version::major(15), Duration::from_secs(60));
-        assert!(text.contains("SET jit=off;") && text.contains("SET statement_timeout=60000;"), "{text}");
-        assert!(!session_settings(&plain, Version::major(10), Duration::ZERO).contains("jit"));
-    }
-
-    #[test]
-    fn unknown_parameters_go_to_the_server() {
-        let dsn = Dsn::parse("host=a,b port=1,2 user=u search_path='a b' sslmode=disable options='-c x=1'")
-            .unwrap();
-        let config = client_config(&dsn).unwrap();
-        assert_eq!(config.get_options(), Some("-c x=1 -c search_path=a\\ b"));
-        assert_eq!(
-            (config.get_hosts().len(), config.get_ports(), config.get_user()),
-            (2, &[1, 2][..], Some("u"))
-        );
-        assert_eq!(config.get_application_name(), Some(APPLICATION_NAME));
-    }
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_at_once() {

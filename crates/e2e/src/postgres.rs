@@ -133,6 +133,21 @@ impl Postgres {
         self.run();
     }
 
+    /// Puts a file into its directory that only the server may read, and gives its path.
+    ///
+    /// # Panics
+    /// Where that cannot be done.
+    pub fn install(&self, name: &str, content: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.directory.join(name);
+        fs::write(&path, content).expect("the directory is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        if let Some(user) = other_user() {
+            run(Command::new("chown").arg(user).arg(&path));
+        }
+        path
+    }
+
     /// The rows of a query as psql shows them unaligned.
     ///
     /// # Panics

@@ -392,3 +392,50 @@ fn a_probe_reads_the_server_it_names() {
     assert!(landing.contains("Postgres Exporter") && !landing.contains(PASSWORD), "{landing}");
     assert!(!exporter.log().contains(PASSWORD));
 }
+
+#[test]
+fn tls_is_as_strict_as_sslmode_says() {
+    let Some((vigie, bin)) = binaries() else { return };
+    let directory = test_directory("postgres-exporter-tls");
+    let openssl = |arguments: &str| {
+        let words = arguments.split(' ');
+        let done = Command::new("openssl").args(words).current_dir(&directory).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    let name = "-subj /CN=localhost -addext subjectAltName=DNS:localhost -nodes -days 2";
+    let own = openssl(&format!("req -new -x509 {name} -out server.crt -keyout server.key"));
+    if !own || !openssl("req -new -x509 -subj /CN=other -nodes -days 2 -out other.crt -keyout other.key") {
+        tools::skipped("no program openssl to make certificates with");
+        return;
+    }
+    let mut server = Postgres::start(&bin, &directory, "pg-tls", "");
+    let read = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
+    for (setting, file) in [("ssl_cert_file", "server.crt"), ("ssl_key_file", "server.key")] {
+        let path = server.install(file, &read(file));
+        server.sql("postgres", &format!("ALTER SYSTEM SET {setting} = '{}'", path.display()));
+    }
+    server.sql("postgres", "ALTER SYSTEM SET ssl = on");
+    server.stop();
+    server.start_again();
+    let is_encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+        WHERE ssl AND application_name = 'vigie-postgres-exporter'";
+    for (number, (host, options, up, encrypted)) in [
+        ("127.0.0.1", "sslmode=disable", 1.0, "0"),
+        ("127.0.0.1", "sslmode=allow", 1.0, "0"),
+        ("127.0.0.1", "sslmode=prefer", 1.0, "1"),
+        ("127.0.0.1", "", 1.0, "1"),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert=server.crt", 1.0, "1"),
+        ("127.0.0.1", "sslmode=verify-full&sslrootcert=server.crt", 0.0, "0"),
+        ("localhost", "sslmode=verify-full&sslrootcert=server.crt", 1.0, "1"),
+        ("localhost", "sslmode=verify-ca&sslrootcert=other.crt", 0.0, "0"),
+        ("localhost", "sslmode=verify-full", 0.0, "0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dsn = format!("postgresql://postgres:{PASSWORD}@{host}:{}/postgres?{options}", server.port);
+        let (_ours, address) = ours(&vigie, &directory, &format!("tls-{number}"), &dsn, &[]);
+        assert_eq!(values(&page(&address), "pg_up"), [up], "{host} {options}");
+        assert_eq!(server.sql("postgres", is_encrypted), encrypted, "{host} {options}");
+    }
+}

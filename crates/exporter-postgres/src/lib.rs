@@ -9,6 +9,7 @@
 mod auth;
 mod collectors;
 mod custom;
+mod dial;
 mod dsn;
 mod exporter;
 mod naming;
@@ -39,6 +40,11 @@ const MAX_REQUESTS: usize = 40;
 
 /// All routes: metrics, `/probe` and the landing page. Connects at the first scrape only.
 pub fn router(options: Options, version: &str) -> Router {
+    if options.sources.is_empty() {
+        tracing::warn!(
+            "no data source: neither DATA_SOURCE_NAME nor DATA_SOURCE_URI is set; only /probe has something to read"
+        );
+    }
     let options = Arc::new(options);
     let auth = Arc::new(auth::AuthFile::new(options.config_file.clone()));
     let exporter = Arc::new(PostgresExporter::new(Arc::clone(&options), Arc::clone(&auth)));

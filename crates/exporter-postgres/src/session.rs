@@ -5,25 +5,27 @@
 //! psql takes and gives every type as text.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::SslMode as Dial;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::TlsStream;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket, Statement};
+use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::dial::{client_config, session_settings};
 use crate::dsn::{Dsn, SslMode};
 use crate::rows::{Cell, Rows};
 use crate::tls;
 use crate::version::Version;
 
-/// What this calls itself in `pg_stat_activity`, unless the data source says otherwise.
-const APPLICATION_NAME: &str = "vigie-postgres-exporter";
 /// Rows one answer may have.
 const MAX_ROWS: usize = 100_000;
 /// Bytes one answer may have, as sent.
@@ -47,7 +49,8 @@ pub(crate) enum QueryError {
 
 /// A connection that is up.
 pub(crate) struct Session {
-    client: Client,
+    asker: Asker,
+    driver: Driver,
     tls: Option<MakeRustlsConnect>,
     /// The server's version.
     pub(crate) version: Version,
@@ -55,13 +58,55 @@ pub(crate) struct Session {
     pub(crate) version_text: String,
     /// The database's name.
     pub(crate) database: String,
+    /// Whether a query could not be cancelled.
+    broken: bool,
+}
+
+/// The socket's side of a connection. It is polled by whoever waits for an answer, not by a task of its own: with one query after the
+/// other, handing each message to another thread would cost more than the message.
+struct Driver {
+    /// None once it has ended: who waits for an answer learns of it when the connection is dropped.
+    connection: Option<BoxFuture<'static, Result<(), tokio_postgres::Error>>>,
+}
+
+impl Driver {
+    fn new<T>(connection: Connection<Socket, T>) -> Self
+    where
+        T: TlsStream + Unpin + Send + 'static,
+    {
+        Self { connection: Some(Box::pin(connection)) }
+    }
+
+    /// Does `work`, which waits for what the connection brings.
+    async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            // First what is to be sent, then the socket, which wakes this task again with what came.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            if let Some(connection) = &mut self.connection
+                && let Poll::Ready(outcome) = connection.as_mut().poll(cx)
+            {
+                self.connection = None;
+                if let Err(error) = outcome {
+                    tracing::debug!(err = %error_text(error), "connection ended");
+                }
+            }
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// The side that asks.
+struct Asker {
+    client: Client,
     statements: HashMap<String, Statement>,
     /// Whether prepared statements live as long as the connection.
     keeps_statements: bool,
     /// Types of the columns of users' queries.
     types: HashMap<String, Vec<Type>>,
-    /// Whether a query could not be cancelled.
-    broken: bool,
 }
 
 impl Session {
@@ -119,17 +164,10 @@ impl Session {
         T: TlsStream + Unpin + Send + 'static,
     {
         let version = connection.parameter("server_version").and_then(Version::parse).unwrap_or_default();
-        // Ends when the client is dropped. What goes wrong shows in the query that waits for it.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(err = %error_text(error), "connection ended");
-            }
-        });
+        let mut driver = Driver::new(connection);
         let settings = session_settings(dsn, version, query_limit);
-        let messages = client
-            .simple_query(&format!("{settings}SELECT version(), current_database()"))
-            .await
-            .map_err(error_text)?;
+        let hello = format!("{settings}SELECT version(), current_database()");
+        let messages = driver.run(client.simple_query(&hello)).await.map_err(error_text)?;
         let (version_text, database) = messages
             .iter()
             .find_map(|message| match message {
@@ -140,39 +178,61 @@ impl Session {
                 _ => None,
             })
             .ok_or("the server does not tell its version")?;
-        Ok(Self {
-            client,
-            tls,
-            version,
-            version_text,
-            database,
-            statements: HashMap::new(),
-            keeps_statements: true,
-            types: HashMap::new(),
-            broken: false,
-        })
-    }
-
-    /// Whether the connection is gone.
-    fn is_closed(&self) -> bool {
-        self.broken || self.client.is_closed()
+        let (statements, types) = (HashMap::new(), HashMap::new());
+        let asker = Asker { client, statements, keeps_statements: true, types };
+        Ok(Self { asker, driver, tls, version, version_text, database, broken: false })
     }
 
     /// Whether the server answers on this connection.
-    pub(crate) async fn is_alive(&self, deadline: Instant) -> bool {
-        !self.is_closed() && matches!(timeout_at(deadline, self.client.check_connection()).await, Ok(Ok(())))
+    pub(crate) async fn is_alive(&mut self, deadline: Instant) -> bool {
+        if self.broken || self.driver.connection.is_none() {
+            return false;
+        }
+        let answer = self.driver.run(self.asker.client.check_connection());
+        matches!(timeout_at(deadline, answer).await, Ok(Ok(())))
     }
 
     /// The rows of one of the exporter's own queries. What it may take is `limit`; then it is cancelled on the server too, and the
     /// connection serves on.
     pub(crate) async fn rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
         let deadline = Instant::now() + limit;
-        match timeout_at(deadline, self.prepared_rows(sql)).await {
+        match timeout_at(deadline, self.driver.run(self.asker.prepared_rows(sql))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.cancel(limit).await),
         }
     }
 
+    /// The rows of a user's query, in the same way.
+    pub(crate) async fn text_rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
+        let deadline = Instant::now() + limit;
+        match timeout_at(deadline, self.driver.run(self.asker.simple_rows(sql))).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.cancel(limit).await),
+        }
+    }
+
+    /// Forgets what is known of users' queries, whose columns may have changed.
+    pub(crate) fn forget_types(&mut self) {
+        self.asker.types.clear();
+    }
+
+    async fn cancel(&mut self, limit: Duration) -> QueryError {
+        let token = self.asker.client.cancel_token();
+        let cancel = async {
+            match self.tls.clone() {
+                Some(tls) => token.cancel_query(tls).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        let _ = tokio::time::timeout(CANCEL_TIME, cancel).await;
+        // The connection is good again once it answers; else a new one will serve the next scrape.
+        let answer = self.driver.run(self.asker.client.check_connection());
+        self.broken = tokio::time::timeout(CANCEL_TIME, answer).await.is_err();
+        QueryError::Timeout(limit)
+    }
+}
+
+impl Asker {
     async fn prepared_rows(&mut self, sql: &str) -> Result<Rows, QueryError> {
         if self.keeps_statements {
             match self.named_rows(sql).await {
@@ -202,15 +262,6 @@ impl Session {
         let stream = self.client.query_raw(&statement, none).await?;
         // A statement that is not there, or whose columns changed, is told before the first row.
         collect_named(stream).await
-    }
-
-    /// The rows of a user's query, in the same way.
-    pub(crate) async fn text_rows(&mut self, sql: &str, limit: Duration) -> Result<Rows, QueryError> {
-        let deadline = Instant::now() + limit;
-        match timeout_at(deadline, self.simple_rows(sql)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.cancel(limit).await),
-        }
     }
 
     async fn simple_rows(&mut self, sql: &str) -> Result<Rows, QueryError> {
@@ -258,27 +309,6 @@ impl Session {
             }
         }
         Ok(out)
-    }
-
-    /// Forgets what is known of users' queries, whose columns may have changed.
-    pub(crate) fn forget_types(&mut self) {
-        self.types.clear();
-    }
-
-    async fn cancel(&mut self, limit: Duration) -> QueryError {
-        let token = self.client.cancel_token();
-        let cancel = async {
-            match self.tls.clone() {
-                Some(tls) => token.cancel_query(tls).await,
-                None => token.cancel_query(NoTls).await,
-            }
-        };
-        let _ = tokio::time::timeout(CANCEL_TIME, cancel).await;
-        // The connection is good again once it answers; else a new one will serve the next scrape.
-        if tokio::time::timeout(CANCEL_TIME, self.client.check_connection()).await.is_err() {
-            self.broken = true;
-        }
-        QueryError::Timeout(limit)
     }
 }
 
@@ -352,134 +382,9 @@ fn error_text(error: tokio_postgres::Error) -> String {
     text
 }
 
-/// Parameters of libpq and lib/pq that are dealt with elsewhere or mean nothing here.
-const NOT_FOR_THE_SERVER: [&str; 14] = [
-    "client_encoding",
-    "datestyle",
-    "extra_float_digits",
-    "binary_parameters",
-    "disable_prepared_binary_result",
-    "passfile",
-    "sslcompression",
-    "sslsni",
-    "sslinline",
-    "sslpassword",
-    "gssencmode",
-    "krbsrvname",
-    "service",
-    "target_session_attrs",
-];
-
-fn client_config(dsn: &Dsn) -> Result<Config, String> {
-    let mut config = Config::new();
-    config.application_name(APPLICATION_NAME);
-    let wrong = |name: &str, value: &str| format!("{name}: unexpected {value:?}");
-    let mut options = String::new();
-    for (name, value) in dsn.params() {
-        match name {
-            "host" => {
-                for host in value.split(',') {
-                    config.host(host);
-                }
-            }
-            "hostaddr" => {
-                for address in value.split(',') {
-                    config.hostaddr(address.parse().map_err(|_| wrong(name, value))?);
-                }
-            }
-            "port" => {
-                for port in value.split(',') {
-                    config.port(port.parse().map_err(|_| wrong(name, value))?);
-                }
-            }
-            "user" => drop(config.user(value)),
-            "dbname" => drop(config.dbname(value)),
-            "application_name" | "fallback_application_name" => drop(config.application_name(value)),
-            "keepalives" => drop(config.keepalives(value != "0")),
-            "options" => {
-                options.push(' ');
-                options.push_str(value);
-            }
-            "sslmode" | "sslrootcert" | "sslcert" | "sslkey" | "connect_timeout" => {}
-            name if NOT_FOR_THE_SERVER.contains(&name) || name.starts_with("keepalives_") => {}
-            // As lib/pq does, anything else is a setting of the session.
-            name => {
-                options.push_str(" -c ");
-                options.push_str(name);
-                options.push('=');
-                for c in value.chars() {
-                    if c == ' ' || c == '\\' {
-                        options.push('\\');
-                    }
-                    options.push(c);
-                }
-            }
-        }
-    }
-    if dsn.get("host").is_none() && dsn.get("hostaddr").is_none() {
-        config.host("localhost");
-    }
-    if !dsn.password().is_empty() {
-        config.password(dsn.password());
-    }
-    if !options.is_empty() {
-        config.options(options.trim_start());
-    }
-    Ok(config)
-}
-
-/// Settings that make a session cheap and its texts predictable. Just-in-time compilation of these queries costs a server more than
-/// running them, and its memory is not given back; workers are for those who have data to read.
-fn session_settings(dsn: &Dsn, version: Version, query_limit: Duration) -> String {
-    let mut out = String::from("SET datestyle='ISO, MDY';SET standard_conforming_strings=on;");
-    let own = |name: &str| {
-        dsn.get(name).is_some() || dsn.get("options").is_some_and(|options| options.contains(name))
-    };
-    if version >= Version::major(11) && !own("jit") {
-        out.push_str("SET jit=off;");
-    }
-    if version >= (Version { major: 9, minor: 6, patch: 0 }) && !own("max_parallel_workers_per_gather") {
-        out.push_str("SET max_parallel_workers_per_gather=0;");
-    }
-    if !own("statement_timeout") {
-        out.push_str(&format!(
-            "SET statement_timeout={};",
-            query_limit.as_millis().clamp(1, i32::MAX as u128)
-        ));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn settings_follow_version_and_data_source() {
-        let dsn = Dsn::parse("host=h options='-c jit=on' statement_timeout=5").unwrap();
-        let text = session_settings(&dsn, Version::major(15), Duration::from_secs(60));
-        assert!(
-            !text.contains("jit") && !text.contains("statement_timeout") && text.contains("workers"),
-            "{text}"
-        );
-        let plain = Dsn::parse("host=h").unwrap();
-        let text = session_settings(&plain, Version::major(15), Duration::from_secs(60));
-        assert!(text.contains("SET jit=off;") && text.contains("SET statement_timeout=60000;"), "{text}");
-        assert!(!session_settings(&plain, Version::major(10), Duration::ZERO).contains("jit"));
-    }
-
-    #[test]
-    fn unknown_parameters_go_to_the_server() {
-        let dsn = Dsn::parse("host=a,b port=1,2 user=u search_path='a b' sslmode=disable options='-c x=1'")
-            .unwrap();
-        let config = client_config(&dsn).unwrap();
-        assert_eq!(config.get_options(), Some("-c x=1 -c search_path=a\\ b"));
-        assert_eq!(
-            (config.get_hosts().len(), config.get_ports(), config.get_user()),
-            (2, &[1, 2][..], Some("u"))
-        );
-        assert_eq!(config.get_application_name(), Some(APPLICATION_NAME));
-    }
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_at_once() {

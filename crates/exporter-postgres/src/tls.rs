@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -21,22 +22,30 @@ pub(crate) fn connector(dsn: &Dsn, mode: SslMode) -> Result<MakeRustlsConnect, S
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS: {e}"))?;
-    let authorities = dsn.get("sslrootcert").filter(|file| *file != "system").map(read_roots).transpose()?;
+    let authorities =
+        dsn.get("sslrootcert").filter(|file| *file != "system").map(read_authorities).transpose()?;
     // As in libpq, a file of authorities makes `require` check against it.
     let checks_authority = mode >= SslMode::VerifyCa || (mode == SslMode::Require && authorities.is_some());
-    let builder = if checks_authority {
-        let roots = authorities.unwrap_or_else(|| Arc::clone(httpclient::default_roots()));
-        if mode == SslMode::VerifyFull {
-            builder.with_root_certificates(roots)
-        } else {
-            let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|e| format!("sslrootcert: {e}"))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(inner)))
-        }
+    let verifier: Arc<dyn ServerCertVerifier> = if checks_authority {
+        let named = authorities.unwrap_or_default();
+        let roots = match named.as_slice() {
+            [] => Arc::clone(httpclient::default_roots()),
+            certificates => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates {
+                    roots.add(certificate.clone()).map_err(|e| format!("sslrootcert: {e}"))?;
+                }
+                Arc::new(roots)
+            }
+        };
+        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|e| format!("sslrootcert: {e}"))?;
+        Arc::new(KnownAuthority { inner, named, checks_name: mode == SslMode::VerifyFull })
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        Arc::new(AnyCertificate(provider))
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let config = match (dsn.get("sslcert"), dsn.get("sslkey")) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
@@ -58,17 +67,14 @@ fn read(what: &str, file: &str) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|e| format!("{what}: read {file}: {e}"))
 }
 
-fn read_roots(file: &str) -> Result<Arc<RootCertStore>, String> {
-    let pem = read("sslrootcert", file)?;
-    let mut roots = RootCertStore::empty();
-    for cert in CertificateDer::pem_slice_iter(&pem) {
-        let cert = cert.map_err(|e| format!("sslrootcert: {file}: {e}"))?;
-        roots.add(cert).map_err(|e| format!("sslrootcert: {file}: {e}"))?;
-    }
-    if roots.is_empty() {
+fn read_authorities(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(&read("sslrootcert", file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| format!("sslrootcert: {file}: {e}"))?;
+    if certificates.is_empty() {
         return Err(format!("sslrootcert: {file}: no certificate in it"));
     }
-    Ok(Arc::new(roots))
+    Ok(certificates)
 }
 
 /// For `require`: any certificate will do, but the handshake's signatures are checked.
@@ -110,11 +116,16 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// For `verify-ca`: a certificate of a known authority, made out to anybody.
+/// For `verify-ca` and `verify-full`: a certificate of a known authority, made out to the host or to anybody.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct KnownAuthority {
+    inner: Arc<WebPkiServerVerifier>,
+    /// Certificates of `sslrootcert`. A server may show one of them itself, as servers with a certificate signed by themselves do.
+    named: Vec<CertificateDer<'static>>,
+    checks_name: bool,
+}
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for KnownAuthority {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -123,11 +134,19 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name is looked at last, so what is wrong with it alone is all that is wrong.
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            // The name is looked at last, so what is wrong with it alone is all that is wrong.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if !self.checks_name => Ok(ServerCertVerified::assertion()),
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.named.iter().any(|named| named == end_entity) =>
+            {
+                if self.checks_name {
+                    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
             outcome => outcome,
         }
     }
@@ -138,7 +157,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.inner.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -147,11 +166,11 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.inner.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
 

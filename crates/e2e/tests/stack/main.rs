@@ -14,6 +14,7 @@ mod exporters;
 mod guide;
 mod node_exporter;
 mod original;
+mod postgres_exporter;
 mod random_queries;
 mod real_dashboards;
 mod redis_exporter;

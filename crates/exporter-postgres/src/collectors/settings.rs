@@ -5,8 +5,9 @@ use exporters::Kind;
 use crate::rows::{Cell, Rows};
 use crate::scrape::{Fault, Scrape};
 
-/// Two that cloud services added are in no unit that can be read.
-const QUERY: &str = "SELECT name, setting, unit, short_desc, vartype FROM pg_settings \
+/// What this session set for itself is not the server's setting. Two that cloud services added are in no unit that can be read.
+const QUERY: &str = "SELECT name, CASE source WHEN 'session' THEN reset_val ELSE setting END AS setting, unit, \
+    short_desc, vartype FROM pg_settings \
     WHERE vartype IN ('bool', 'integer', 'real') \
     AND name NOT IN ('sync_commit_cancel_wait', 'google_dataplex.max_messages')";
 

@@ -198,7 +198,8 @@ pub fn compare(
         };
         let slack = 1e-9 * first.abs().max(second.abs());
         let between = *value >= first.min(second) - slack && *value <= first.max(second) + slack;
-        if !between && !(value.is_nan() && first.is_nan()) {
+        let both_nan = value.is_nan() && first.is_nan();
+        if !between && !both_nan {
             found(Differs::Value, names, format!("{key}: {first} .. {second}, ours {value}"));
         }
     }

@@ -27,8 +27,8 @@ const MAX_SHARE_EXCUSED: f64 = 0.08;
 const SHOWN: usize = 15;
 const THREADS: usize = 3;
 /// One in so many queries of a new seed may differ without a known reason: it is shown to be looked into, and does not stop
-/// whoever drew that seed. Of 60,000 eight did, three of them through a fault that is mended. A seed that is given allows none.
-const ONE_UNEXPLAINED_IN: usize = 1500;
+/// whoever drew that seed. Of 380,000 one did, which is explained by now. A seed that is given allows none.
+const ONE_UNEXPLAINED_IN: usize = 5000;
 
 /// Ours and the original, both with these series.
 pub(crate) fn servers(vigie: &Path, original: &Path, test: &str, series: &[Series]) -> (Server, Server) {

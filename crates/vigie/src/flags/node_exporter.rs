@@ -7,7 +7,7 @@ pub(crate) const COMMAND: Command = Command {
     name: "node_exporter",
     about: "The host's metrics, as Prometheus' node_exporter exposes them.",
     positional: None,
-    flags: &[MAIN, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE, super::exporter::COMMON],
+    flags: &[MAIN, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE, ABSENT, super::exporter::COMMON],
     style: Style::Kingpin,
 };
 
@@ -60,7 +60,9 @@ const COLLECTORS: &[Flag] = &[
         "",
         "Regexp of arp devices to exclude (mutually exclusive to device-include).",
     ),
-    switch("collector.arp.netlink", "Use netlink to gather stats instead of /proc/net/arp.").on(),
+    switch("collector.arp.netlink", "Use netlink to gather stats instead of /proc/net/arp.")
+        .on()
+        .without_effect("/proc/net/arp has the same entries, and is read either way"),
     switch("collector.cpu.guest", "Enables metric node_cpu_guest_seconds_total").on(),
     switch("collector.cpu.info", "Enables metric cpu_info"),
     value(
@@ -144,11 +146,13 @@ const COLLECTORS: &[Flag] = &[
         "collector.netclass.ignore-invalid-speed",
         "Ignore devices where the speed is invalid. This will be the default behavior in 2.x.",
     ),
-    switch("collector.netclass.netlink", "Use netlink to gather stats instead of /proc/net/dev."),
+    switch("collector.netclass.netlink", "Use netlink to gather stats instead of /proc/net/dev.")
+        .without_effect("the properties are read from /sys/class/net"),
     switch(
         "collector.netclass_rtnl.with-stats",
         "Expose the statistics for each network device, replacing netdev collector.",
-    ),
+    )
+    .without_effect("the netdev collector has them"),
     value(
         "collector.netdev.device-include",
         "",
@@ -219,6 +223,35 @@ const COLLECTORS: &[Flag] = &[
         "Regexp of fields to return for vmstat collector.",
     ),
 ];
+
+/// Upstream's collectors that there are not here, with their flags: who turns them off, or has left a flag behind, is served as before.
+const ABSENT: &[Flag] = &[
+    absent("collector.logind"),
+    absent("collector.ntp"),
+    absent_value("collector.ntp.server"),
+    absent_value("collector.ntp.server-port"),
+    absent_value("collector.ntp.protocol-version"),
+    absent("collector.ntp.server-is-local"),
+    absent_value("collector.ntp.ip-ttl"),
+    absent_value("collector.ntp.max-distance"),
+    absent_value("collector.ntp.local-offset-tolerance"),
+    absent("collector.runit"),
+    absent_value("collector.runit.servicedir"),
+    absent("collector.supervisord"),
+    absent_value("collector.supervisord.url"),
+    absent("collector.wifi"),
+    absent_value("collector.wifi.fixtures"),
+];
+
+const WHY_ABSENT: &str = "this collector is not part of this version";
+
+const fn absent(name: &'static str) -> Flag {
+    switch(name, "").without_effect(WHY_ABSENT).hidden()
+}
+
+const fn absent_value(name: &'static str) -> Flag {
+    value(name, "", "").without_effect(WHY_ABSENT).hidden()
+}
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,7 @@ pub(crate) fn router(flags: &Parsed) -> Result<Router, Failure> {
     let given = flags.given().iter().map(|name| (*name).to_owned()).collect();
     let build = super::prometheus::build_info();
     let version = build.version.clone();
+    tracing::info!(version = %version, "Starting node_exporter");
     let build = Build {
         version: build.version,
         revision: build.revision,

@@ -1,6 +1,10 @@
 //! Targets that are pages of this process.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by the one and says by the other what it skips"
+)]
 
 mod support;
 

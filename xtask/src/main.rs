@@ -25,7 +25,8 @@ cargo xtask TASK
   test [--no-install]
           everything that is checked: formatting, lints, tidy, tests, UI, end-to-end tests
   ci      the same, with the time of each step
-  bench [scrape|start|write|write-single|disk|query|query-scale|churn|node|decode|scale]... [--quick]
+  bench [scrape|start|write|write-single|disk|query|query-scale|churn|node|decode|scale|exporters]...
+        [--quick]
         [--peers none|prometheus,victoria] [--vigie PATH|none] [--profile NAME] [--no-write]
         [--capture DIR] [--minutes N]
         [--series N] [--targets N] [--interval SECONDS] [--warm-up SECONDS] [--duration SECONDS]

@@ -1,9 +1,10 @@
 //! One entry of `scrape_configs`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::discovery::DiscoveryConfigs;
+use crate::discovery::{DiscoveryConfigs, StaticConfig};
 use crate::global::{EscapingScheme, GlobalConfig, ScrapeProtocol, ValidationScheme, protocols_problem};
 use crate::http_client::HttpClientConfig;
 use crate::relabel::RelabelConfig;
@@ -110,6 +111,17 @@ impl ScrapeConfig {
         )
     }
 
+    /// A job that stands in no file: one target, everything else from `global`.
+    #[must_use]
+    pub fn built_in(job_name: &str, target: &str, global: &GlobalConfig) -> Self {
+        let group = StaticConfig { targets: vec![target.to_owned()], ..StaticConfig::default() };
+        let discovery = DiscoveryConfigs { static_configs: vec![group], ..DiscoveryConfigs::default() };
+        let mut job = Self { job_name: job_name.to_owned(), discovery, ..Self::default() };
+        // Without settings of its own there is nothing that could contradict `global`.
+        job.complete(global, Place::default(), &mut Context::new(Path::new("(built in)"), ""));
+        job
+    }
+
     /// Fills in what comes from `global` and checks what depends on it. `place` is where the entry stands.
     pub(crate) fn complete(&mut self, global: &GlobalConfig, place: Place, cx: &mut Context<'_>) {
         fn or<T: PartialEq + Default + Copy>(slot: &mut T, global: T) {
@@ -161,7 +173,7 @@ impl ScrapeConfig {
     }
 
     /// Joins relative file names with `dir`.
-    pub fn set_directory(&mut self, dir: &std::path::Path) {
+    pub fn set_directory(&mut self, dir: &Path) {
         self.discovery.set_directory(dir);
         self.http.set_directory(dir);
         crate::load::join_dir(dir, &mut self.scrape_failure_log_file);
@@ -174,5 +186,20 @@ pub(crate) fn check_relabel(rules: &[RelabelConfig], scheme: ValidationScheme, c
         if let Some(text) = rule.problem(scheme) {
             cx.error(rule.place.0, text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_built_in_job_is_as_one_that_was_written() {
+        let text = "global: {scrape_interval: 5s, sample_limit: 7}\nscrape_configs:\n- job_name: node\n  static_configs:\n  - targets: ['localhost:9100']\n";
+        let loaded = crate::load_str(text, Path::new("test")).unwrap().value;
+        assert_eq!(
+            ScrapeConfig::built_in("node", "localhost:9100", &loaded.global),
+            loaded.scrape_configs[0]
+        );
     }
 }

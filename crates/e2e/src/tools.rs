@@ -65,6 +65,11 @@ pub fn prometheus() -> Option<PathBuf> {
     installed("PROMETHEUS_BIN", &["prometheus"])
 }
 
+/// The original's tool for rules, `PROMTOOL_BIN`.
+pub fn promtool() -> Option<PathBuf> {
+    installed("PROMTOOL_BIN", &["promtool"])
+}
+
 /// The original node exporter, `NODE_EXPORTER_BIN`.
 pub fn node_exporter() -> Option<PathBuf> {
     installed("NODE_EXPORTER_BIN", &["prometheus-node-exporter", "node_exporter"])
@@ -83,6 +88,16 @@ pub fn redis_exporter() -> Option<PathBuf> {
 /// `REDIS_SERVER_BIN`, or the one that is installed.
 pub fn redis_server() -> Option<PathBuf> {
     installed("REDIS_SERVER_BIN", &["redis-server"])
+}
+
+/// `REDIS_CLI_BIN`, or the one that is installed.
+pub fn redis_cli() -> Option<PathBuf> {
+    installed("REDIS_CLI_BIN", &["redis-cli"])
+}
+
+/// `OPENSSL_BIN`, or the one that is installed, to make certificates.
+pub fn openssl() -> Option<PathBuf> {
+    installed("OPENSSL_BIN", &["openssl"])
 }
 
 /// The directory of PostgreSQL's server programs, `POSTGRES_BIN_DIR` or the newest of Debian's.

@@ -12,5 +12,12 @@ pub(crate) trait Collector: Send {
     fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault>;
 }
 
+/// Most collectors keep nothing, or only their flags.
+impl<F: FnMut(&Paths, &mut Page) -> Result<(), Fault> + Send> Collector for F {
+    fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
+        self(paths, page)
+    }
+}
+
 /// Makes a collector; a flag of it that makes no sense is an error.
 pub(crate) type Make = fn(&Flags) -> Result<Box<dyn Collector>, String>;

@@ -10,15 +10,21 @@ mod collectors;
 mod container;
 mod dbus;
 mod exporter;
+mod families;
 mod fault;
 mod filter;
 mod flags;
+mod links;
 mod netlink;
 mod paths;
 mod read;
+mod rpc;
+mod sysfs;
 mod table;
 #[cfg(test)]
 mod test;
+#[cfg(test)]
+mod tree;
 
 pub use container::Namespace;
 pub use exporter::{Build, NodeExporter};

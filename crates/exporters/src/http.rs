@@ -19,6 +19,8 @@ use crate::{Exporter, Page, Query};
 pub enum OwnMetrics {
     /// Nothing.
     None,
+    /// `process_*`.
+    ProcessAlone,
     /// `process_*` and `promhttp_metric_handler_requests_*`.
     Process,
     /// These and `promhttp_metric_handler_errors_total`.
@@ -60,10 +62,13 @@ impl Metrics {
     fn new(exporter: Arc<dyn Exporter>, options: MetricsOptions) -> Self {
         let registry = Registry::new();
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let requests = if options.own == OwnMetrics::None {
+        if options.own != OwnMetrics::None {
+            telemetry::register_process_metrics(&registry);
+        }
+        let requests = if matches!(options.own, OwnMetrics::None | OwnMetrics::ProcessAlone) {
+            // Counted, but not exposed.
             Registry::new().counter("promhttp_metric_handler_requests_total", "", &["code"])
         } else {
-            telemetry::register_process_metrics(&registry);
             let shown = Arc::clone(&in_flight);
             registry.register(move || {
                 let help = "Current number of scrapes being served.";

@@ -150,6 +150,19 @@ impl Page {
         }
     }
 
+    /// Takes another page's families in place of this one's of the same names.
+    pub fn supersede(&mut self, other: Self) {
+        for family in &other.families {
+            if let (Some(&place), false) = (self.by_name.get(&family.name), family.lines.is_empty()) {
+                let own = &mut self.families[place];
+                own.kind = family.kind;
+                own.help.clone_from(&family.help);
+                own.lines.clear();
+            }
+        }
+        self.append(other);
+    }
+
     /// The page in text format 0.0.4, families by name.
     #[must_use]
     pub fn render(&self) -> String {
@@ -364,6 +377,11 @@ mod tests {
         more.family("a", "other", Kind::Gauge).sample(&[("n", "2")], 2.0);
         page.append(more);
         assert_eq!(page.render(), "# HELP a A.\n# TYPE a gauge\na 1\na{n=\"2\"} 2\n");
+        let mut instead = Page::new();
+        instead.single("a", "C.", Kind::Counter, 3.0);
+        instead.single("b", "B.", Kind::Gauge, 4.0);
+        page.supersede(instead);
+        assert_eq!(page.render(), "# HELP a C.\n# TYPE a counter\na 3\n# HELP b B.\n# TYPE b gauge\nb 4\n");
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Buffer {
         buffer
     }
 
+    /// A body that came over no wire.
+    #[must_use]
+    pub fn of_body(body: Vec<u8>) -> Self {
+        Self { wire: Vec::new(), decoded: body, body: Place::Decoded }
+    }
+
     /// The body.
     #[must_use]
     pub fn body(&self) -> &[u8] {

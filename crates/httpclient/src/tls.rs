@@ -25,7 +25,7 @@ const SYSTEM_ROOTS: [&str; 6] = [
 
 /// Makes TLS set-ups from a configuration.
 #[derive(Debug)]
-pub(crate) struct Tls {
+pub struct Tls {
     config: TlsConfig,
     built: Mutex<Option<(Material, Arc<ClientConfig>)>>,
 }
@@ -39,9 +39,11 @@ struct Material {
 }
 
 impl Tls {
+    /// Of a configuration.
+    ///
     /// # Errors
     /// When the configuration, with the files as they are now, cannot work.
-    pub(crate) fn new(config: &TlsConfig) -> Result<Self, Error> {
+    pub fn new(config: &TlsConfig) -> Result<Self, Error> {
         for (name, value) in
             [("ca_ref", &config.ca_ref), ("cert_ref", &config.cert_ref), ("key_ref", &config.key_ref)]
         {
@@ -61,14 +63,20 @@ impl Tls {
     }
 
     /// The name to verify the server's certificate against.
-    pub(crate) fn server_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
+    ///
+    /// # Errors
+    /// When it is no name of a host.
+    pub fn server_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
         let name = if self.config.server_name.is_empty() { host } else { &self.config.server_name };
         let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         ServerName::try_from(name).map_err(|e| Error::new(ErrorKind::Connect, format!("tls: {e}")))
     }
 
     /// The set-up for a new connection.
-    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, Error> {
+    ///
+    /// # Errors
+    /// When a file cannot be read or what it holds cannot work.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, Error> {
         let c = &self.config;
         let material = Material {
             ca: load("ca_file", &c.ca, &c.ca_file)?,
@@ -144,7 +152,7 @@ fn load(what: &str, inline: &str, file: &str) -> Result<Vec<u8>, Error> {
 }
 
 /// The system's roots, or Mozilla's where the system has none; read once.
-fn default_roots() -> &'static Arc<RootCertStore> {
+pub fn default_roots() -> &'static Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();

@@ -7,6 +7,7 @@
 
 pub mod ingest;
 mod lines;
+mod local;
 mod manager;
 mod metadata;
 mod pool;
@@ -18,6 +19,7 @@ mod stats;
 mod target;
 mod task;
 
+pub use local::{LocalPages, LocalReply, LocalReplyFuture};
 pub use manager::{Manager, ManagerOptions};
 pub use metadata::{MetadataStore, MetricMetadata};
 pub use stats::{Stats, StatsSnapshot};

@@ -11,6 +11,7 @@ use storage::{RowAppender, SampleAppender};
 use tokio::sync::Mutex;
 
 use crate::ingest::Sinks;
+use crate::local::{LocalAddresses, LocalPages};
 use crate::metadata::MetricMetadata;
 use crate::pool::{Others, Pool, View};
 use crate::shards::Shards;
@@ -41,6 +42,7 @@ pub struct Manager {
     pools: Mutex<Pools>,
     views: RwLock<BTreeMap<String, View>>,
     shards: Arc<Shards>,
+    local: LocalAddresses,
 }
 
 #[derive(Default)]
@@ -61,7 +63,13 @@ impl Manager {
     ) -> Self {
         let sinks = Sinks { rows, samples, stats: Arc::default(), metadata: Arc::default() };
         let shards = Arc::new(Shards::start());
-        Self { sinks, options, pools: Mutex::default(), views: RwLock::default(), shards }
+        let local = LocalAddresses::default();
+        Self { sinks, options, pools: Mutex::default(), views: RwLock::default(), shards, local }
+    }
+
+    /// Has targets with these addresses (`HOST:PORT`, as a configuration writes them) answered by `pages`, without a socket.
+    pub fn add_local(&self, addresses: impl IntoIterator<Item = String>, pages: &Arc<dyn LocalPages>) {
+        self.local.add(addresses, pages);
     }
 
     /// Brings the pools in line with a configuration: pools whose scrape config is unchanged go on undisturbed, changed ones
@@ -127,7 +135,7 @@ impl Manager {
                     Ok(client) => client,
                     Err(e) => return Err((known.map(Box::new), e)),
                 };
-                let fetch = Fetch::new(config, &client, self.shards.len());
+                let fetch = Fetch::new(config, &client, self.shards.len(), self.local.clone());
                 match known {
                     Some(mut pool) => {
                         add(&self.sinks.stats.pool_reloads, 1);

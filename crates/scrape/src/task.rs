@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::ingest::{Fetched, Ingest};
+use crate::local::{LocalAddresses, LocalPages};
 use crate::schedule::{Slots, offset};
 use crate::stats::add;
 use crate::target::{Health, Target};
@@ -43,12 +44,13 @@ pub(crate) struct Fetch {
     accept_encoding: &'static str,
     fallback: Option<Protocol>,
     body_size_limit: u64,
+    local: LocalAddresses,
     /// Fails every scrape of the pool while set.
     pub(crate) forced_error: Mutex<Option<String>>,
 }
 
 impl Fetch {
-    pub(crate) fn new(config: &ScrapeConfig, client: &Client, shards: usize) -> Self {
+    pub(crate) fn new(config: &ScrapeConfig, client: &Client, shards: usize, local: LocalAddresses) -> Self {
         let protocols: Vec<_> = config.scrape_protocols.iter().map(|p| protocol(*p)).collect();
         let escaping = match config.metric_name_escaping_scheme {
             None | Some(EscapingScheme::AllowUtf8) => "allow-utf-8",
@@ -63,6 +65,7 @@ impl Fetch {
             accept_encoding: if config.enable_compression { "gzip" } else { "identity" },
             fallback: config.fallback_scrape_protocol.map(protocol),
             body_size_limit: config.body_size_limit.0,
+            local,
             forced_error: Mutex::new(None),
         }
     }
@@ -98,10 +101,13 @@ impl Fetch {
         // A body of exactly the limit is too large, as upstream.
         let max = (self.body_size_limit > 0).then(|| self.body_size_limit - 1);
         let limits = Limits { timeout, max_body_bytes: max };
-        let reply = self.fetchers[shard].get(uri, headers, &limits).await.map_err(|e| FetchError {
-            body_size: if e.kind() == ErrorKind::BodyTooLarge { -1 } else { 0 },
-            error: e.to_string(),
-        })?;
+        let reply = match self.local.find(uri) {
+            Some(pages) => local_reply(&*pages, uri, headers, &limits).await?,
+            None => self.fetchers[shard].get(uri, headers, &limits).await.map_err(|e| FetchError {
+                body_size: if e.kind() == ErrorKind::BodyTooLarge { -1 } else { 0 },
+                error: e.to_string(),
+            })?,
+        };
         if reply.status != http::StatusCode::OK {
             return Err(failed(format!("server returned HTTP status {}", reply.status)));
         }
@@ -120,6 +126,23 @@ fn protocol(p: ScrapeProtocol) -> Protocol {
         ScrapeProtocol::OpenMetricsText001 => Protocol::OpenMetricsText0_0_1,
         ScrapeProtocol::OpenMetricsText100 => Protocol::OpenMetricsText1_0_0,
     }
+}
+
+/// An answer of this process, under the limits and with the errors of one from elsewhere.
+async fn local_reply(
+    pages: &dyn LocalPages,
+    uri: &Uri,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Result<httpclient::Fetched, FetchError> {
+    let reply = tokio::time::timeout(limits.timeout, pages.get(uri, headers)).await.map_err(|_| {
+        FetchError { error: format!("Get \"{uri}\": context deadline exceeded"), body_size: 0 }
+    })?;
+    if limits.max_body_bytes.is_some_and(|max| reply.body.len() as u64 > max) {
+        return Err(FetchError { error: "body size limit exceeded".to_owned(), body_size: -1 });
+    }
+    let buffer = Buffer::of_body(reply.body);
+    Ok(httpclient::Fetched { status: reply.status, content_type: reply.content_type, buffer })
 }
 
 struct FetchError {

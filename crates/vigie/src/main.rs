@@ -9,7 +9,9 @@ mod signals;
 use std::path::Path;
 use std::process::ExitCode;
 
-use flags::{Command, Outcome, Parsed};
+use flags::{Command, Outcome, Parsed, Style};
+use telemetry::logging::Format;
+use tracing::Level;
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -123,7 +125,7 @@ fn run_role((_, command, role): &(&[&str], Command, Role), args: &[String]) -> R
             Ok(())
         }
         Ok(Outcome::Run(parsed)) => {
-            start_logging(&parsed)?;
+            start_logging(command.style, &parsed)?;
             for (name, why) in &parsed.ignored {
                 tracing::warn!(flag = %format!("--{name}"), reason = %why, "This flag changes nothing");
             }
@@ -133,12 +135,21 @@ fn run_role((_, command, role): &(&[&str], Command, Role), args: &[String]) -> R
     }
 }
 
-fn start_logging(parsed: &Parsed) -> Result<(), Failure> {
+fn start_logging(style: Style, parsed: &Parsed) -> Result<(), Failure> {
+    let (level, format) = match style {
+        Style::Kingpin => kingpin_logging(parsed)?,
+        Style::Go => go_logging(parsed),
+    };
+    telemetry::logging::init(level, format);
+    Ok(())
+}
+
+fn kingpin_logging(parsed: &Parsed) -> Result<(Level, Format), Failure> {
     let level = match parsed.get("log.level") {
-        "debug" => tracing::Level::DEBUG,
-        "info" => tracing::Level::INFO,
-        "warn" => tracing::Level::WARN,
-        "error" => tracing::Level::ERROR,
+        "debug" => Level::DEBUG,
+        "info" => Level::INFO,
+        "warn" => Level::WARN,
+        "error" => Level::ERROR,
         other => {
             return Err(Failure::usage(format!(
                 "--log.level: expected debug, info, warn or error, found {other:?}"
@@ -146,14 +157,26 @@ fn start_logging(parsed: &Parsed) -> Result<(), Failure> {
         }
     };
     let format = match parsed.get("log.format") {
-        "logfmt" => telemetry::logging::Format::Logfmt,
-        "json" => telemetry::logging::Format::Json,
+        "logfmt" => Format::Logfmt,
+        "json" => Format::Json,
         other => {
             return Err(Failure::usage(format!("--log.format: expected logfmt or json, found {other:?}")));
         }
     };
-    telemetry::logging::init(level, format);
-    Ok(())
+    Ok((level, format))
+}
+
+/// The flags of `redis_exporter`, which takes whatever it does not know for its defaults.
+fn go_logging(parsed: &Parsed) -> (Level, Format) {
+    let level = match parsed.get("log-level").to_ascii_uppercase().as_str() {
+        _ if parsed.is_on("debug") => Level::DEBUG,
+        "DEBUG" => Level::DEBUG,
+        "WARN" | "WARNING" => Level::WARN,
+        "ERROR" => Level::ERROR,
+        _ => Level::INFO,
+    };
+    let format = if parsed.get("log-format") == "json" { Format::Json } else { Format::Logfmt };
+    (level, format)
 }
 
 fn overview() -> String {

@@ -33,14 +33,14 @@ struct Current {
 }
 
 impl Guard {
-    /// Reads the file, if one is given.
+    /// Reads the file, if one is given; else `given` counts.
     ///
     /// # Errors
     /// When it cannot be read or is wrong.
-    pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, String> {
+    pub(crate) fn new(path: Option<PathBuf>, given: Arc<WebConfig>) -> Result<Self, String> {
         let (stamp, loaded) = match &path {
             Some(p) => (stamp(p), Ok(load(p)?)),
-            None => (None, Ok(Arc::default())),
+            None => (None, Ok(given)),
         };
         Ok(Self { path, current: Mutex::new(Current { stamp, loaded }), verified: Mutex::default() })
     }

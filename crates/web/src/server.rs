@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use config::web::WebConfig;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +29,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub struct ServerOptions {
     /// The web-config file (TLS, passwords, headers), read again when it changes.
     pub web_config: Option<PathBuf>,
+    /// The same from elsewhere, for a role whose flags say it. A file goes before it.
+    pub web: Arc<WebConfig>,
     /// Connections open at once (`--web.max-connections`); more wait to be accepted.
     pub max_connections: usize,
     /// How long a client may take to send a request's head (`--web.read-timeout`).
@@ -36,7 +39,12 @@ pub struct ServerOptions {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { web_config: None, max_connections: 512, read_timeout: Duration::from_secs(300) }
+        Self {
+            web_config: None,
+            web: Arc::default(),
+            max_connections: 512,
+            read_timeout: Duration::from_secs(300),
+        }
     }
 }
 
@@ -93,7 +101,7 @@ pub async fn serve(
     options: &ServerOptions,
     shutdown: Shutdown,
 ) -> Result<(), String> {
-    let guard = Arc::new(Guard::new(options.web_config.clone())?);
+    let guard = Arc::new(Guard::new(options.web_config.clone(), Arc::clone(&options.web))?);
     let permits = Arc::new(Semaphore::new(options.max_connections));
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
     loop {

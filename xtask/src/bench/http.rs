@@ -43,6 +43,16 @@ impl Connection {
         self.reply()
     }
 
+    /// Sends a line of another protocol and reads a line of answer.
+    pub(crate) fn send_line(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(line)?;
+        self.buffer.clear();
+        while find(&self.buffer, b"\r\n").is_none() {
+            self.more()?;
+        }
+        Ok(())
+    }
+
     fn reply(&mut self) -> anyhow::Result<Reply> {
         self.buffer.clear();
         let head = loop {

@@ -16,6 +16,7 @@ use crate::process::{self, cargo, existing, run as run_command};
 
 mod churn;
 mod examples;
+mod exporters;
 mod http;
 mod load;
 mod node;
@@ -32,7 +33,7 @@ mod usage;
 mod write;
 
 /// What can be measured, in the order in which it is.
-pub(crate) const MEASURES: [&str; 11] = [
+pub(crate) const MEASURES: [&str; 12] = [
     "scrape",
     "start",
     "write",
@@ -44,6 +45,7 @@ pub(crate) const MEASURES: [&str; 11] = [
     "node",
     "decode",
     "scale",
+    "exporters",
 ];
 
 /// What is asked for on the command line.
@@ -82,6 +84,7 @@ struct Sizes {
     write: write::Sizes,
     write_single: write::Sizes,
     query: query::Sizes,
+    exporters: exporters::Sizes,
 }
 
 /// One run of the benchmarks.
@@ -147,6 +150,10 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     if wants("scale") {
         let found = examples::scale(&bench)?;
         bench.take(found, &machine, &mut sections)?;
+    }
+    if wants("exporters") {
+        let found = exporters::run(&mut bench)?;
+        bench.take([found], &machine, &mut sections)?;
     }
     if !bench.failures.is_empty() {
         bail!("not measured:\n  {}", bench.failures.join("\n  "));
@@ -217,7 +224,12 @@ fn sizes(options: &Options) -> Sizes {
         let asked = options.write_series.and_then(|series| usize::try_from(series).ok());
         sizes.series = asked.unwrap_or(sizes.series);
     }
-    Sizes { scrape, churn, write, write_single: single, query }
+    let exporters = if options.quick {
+        exporters::Sizes { warm_up: 3, scrapes: 10 }
+    } else {
+        exporters::Sizes { warm_up: 50, scrapes: 600 }
+    };
+    Sizes { scrape, churn, write, write_single: single, query, exporters }
 }
 
 type AllSizes = (scrape::Sizes, churn::Sizes, write::Sizes, write::Sizes, query::Sizes);

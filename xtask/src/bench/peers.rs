@@ -69,6 +69,11 @@ impl Program {
         Self { kind, path, label }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The peer on the `PATH`.
     pub(crate) fn installed(kind: Kind) -> anyhow::Result<Self> {
         let path = paths::installed(kind.programs());
@@ -79,17 +84,21 @@ impl Program {
     }
 }
 
-/// What the program, or else Debian's package of its name, says of itself.
 fn version(kind: Kind, path: &Path) -> String {
+    format!("{} {}", kind.title(), installed_version(path, kind.role())).trim_end().to_owned()
+}
+
+/// The version that a program, called with `role`, tells, or else Debian's package of its name; empty where neither does.
+pub(crate) fn installed_version(path: &Path, role: &[&str]) -> String {
     let ask = |command: &mut Command| {
         let output = command.output().map(|output| [output.stdout, output.stderr].concat());
         first_version(&String::from_utf8_lossy(&output.unwrap_or_default()))
     };
     let name = path.file_name().unwrap_or_default();
     // Debian builds VictoriaMetrics without a version.
-    let found = ask(command(path).args(kind.role()).arg("--version"))
-        .or_else(|| ask(command("dpkg-query").args(["-f", "${Version}", "-W"]).arg(name)));
-    found.map_or_else(|| kind.title().to_owned(), |version| format!("{} {version}", kind.title()))
+    ask(command(path).args(role).arg("--version"))
+        .or_else(|| ask(command("dpkg-query").args(["-f", "${Version}", "-W"]).arg(name)))
+        .unwrap_or_default()
 }
 
 /// The first word made of numbers and dots.
@@ -312,7 +321,8 @@ impl Server {
     }
 }
 
-fn fresh(directory: &Path) -> anyhow::Result<()> {
+/// Makes an empty directory.
+pub(crate) fn fresh(directory: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| directory.display().to_string());

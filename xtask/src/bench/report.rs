@@ -31,6 +31,8 @@ pub(crate) enum Unit {
     Seconds,
     /// Of a value in seconds.
     Milliseconds,
+    /// Of a value in seconds, in milliseconds with two decimals.
+    Fraction,
     Mebibytes,
     Kibibytes,
 }
@@ -45,6 +47,7 @@ impl Unit {
             Self::Seconds => format!("{value:.0} s"),
             Self::Milliseconds if value < 0.01 => format!("{:.2} ms", value * 1e3),
             Self::Milliseconds => format!("{:.0} ms", value * 1e3),
+            Self::Fraction => format!("{:.2} ms", value * 1e3),
             Self::Mebibytes => format!("{:.0} MiB", value / f64::from(1 << 20)),
             Self::Kibibytes => format!("{:.2} KiB", value / 1024.0),
         }
@@ -194,7 +197,7 @@ pub(crate) fn write(path: &Path, sections: &[Section], machine: &str) -> anyhow:
 }
 
 /// All measures, in the page's order.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
     "Scraping",
     "Start after kill -9",
     "Remote write, 20 samples per series and request",
@@ -206,6 +209,7 @@ const ORDER: [&str; 11] = [
     "Real scrapes of node_exporter",
     "Decoding",
     "Scale",
+    "Exporters",
 ];
 
 fn merge(old: &str, sections: &[Section], machine: &str) -> String {

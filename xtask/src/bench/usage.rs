@@ -40,6 +40,28 @@ pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     Ok(ticks as f64 / 100.0)
 }
 
+/// User and system time of a process, its children that run, and those that ended, in seconds.
+pub(crate) fn family_cpu_seconds(id: u32) -> anyhow::Result<f64> {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Processes come and go.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((_, fields)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<u64> = fields.split_ascii_whitespace().map(|f| f.parse().unwrap_or(0)).collect();
+        // From field 3 on: parent is the second, the times are the 12th to 15th.
+        let [_, parent, ..] = fields.as_slice() else { continue };
+        if pid == id {
+            ticks += fields.get(11..15).map_or(0, |times| times.iter().sum::<u64>());
+        } else if *parent == u64::from(id) {
+            ticks += fields.get(11..13).map_or(0, |times| times.iter().sum::<u64>());
+        }
+    }
+    Ok(ticks as f64 / 100.0)
+}
+
 /// Bytes allocated to the files under `path`, but for those in the directories named `without`.
 pub(crate) fn disk_bytes(path: &Path, without: &[&str]) -> anyhow::Result<u64> {
     let mut sum = 0;

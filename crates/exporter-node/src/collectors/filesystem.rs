@@ -1,6 +1,6 @@
 //! Mounted file systems: from `/proc/1/mountinfo` and `statfs(2)`.
 
-mod mounts;
+pub(crate) mod mounts;
 mod statfs;
 
 use std::collections::HashSet;
@@ -15,7 +15,6 @@ use crate::fault::Fault;
 use crate::filter::Filter;
 use crate::flags::Flags;
 use crate::paths::Paths;
-use crate::read;
 
 struct FileSystem {
     points: Filter,
@@ -43,16 +42,7 @@ pub(crate) fn make(flags: &Flags) -> Result<Box<dyn Collector>, String> {
 
 impl Collector for FileSystem {
     fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
-        let mut path = paths.proc("1/mountinfo");
-        let text = match read::if_there(read::text(&path))? {
-            Some(text) => text,
-            // With hidepid, only one's own is there.
-            None => {
-                path = paths.proc("self/mountinfo");
-                read::text(&path)?
-            }
-        };
-        let mut mounts = mounts::parse(&path, &text, paths)?;
+        let mut mounts = mounts::of_host(paths)?;
         let mut seen = HashSet::new();
         mounts.retain(|mount| {
             !self.points.ignores(&mount.point)

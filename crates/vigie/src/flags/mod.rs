@@ -132,6 +132,8 @@ pub(crate) struct Command {
     pub(crate) positional: Option<&'static str>,
     /// The flags.
     pub(crate) flags: &'static [&'static [Flag]],
+    /// Another command whose flags of these tables are taken too; `--help` only names it.
+    pub(crate) also: Option<(&'static str, &'static [&'static [Flag]])>,
     /// Which library's habits the original has.
     pub(crate) style: Style,
 }
@@ -168,7 +170,8 @@ pub(crate) struct Parsed {
 
 impl Command {
     fn table(&self) -> impl Iterator<Item = &'static Flag> {
-        self.flags.iter().flat_map(|f| f.iter())
+        let also = self.also.map_or(&[][..], |(_, tables)| tables);
+        self.flags.iter().chain(also).flat_map(|f| f.iter())
     }
 
     /// Parses arguments (the program's and the command's names not among them).
@@ -219,6 +222,9 @@ impl Command {
             let value = match (flag.takes, inline) {
                 (Takes::Nothing, None) => (!negated).to_string(),
                 (Takes::Nothing, Some(v)) if v == "true" || v == "false" => v,
+                (Takes::Nothing, Some(v)) if self.style == Style::Go && go_bool(&v).is_some() => {
+                    go_bool(&v).unwrap_or_default().to_string()
+                }
                 (Takes::Nothing, Some(v)) => {
                     return Err(format!("unexpected value {v:?} for flag '--{name}'"));
                 }
@@ -241,14 +247,11 @@ impl Command {
                 let variable = flag.env.unwrap_or_default();
                 let values = match (flag.takes, value.as_str()) {
                     (Takes::Values, lines) => lines.lines().map(str::to_owned).collect(),
-                    (Takes::Nothing, "1" | "t" | "T" | "true" | "TRUE" | "True") => vec!["true".to_owned()],
-                    (Takes::Nothing, "0" | "f" | "F" | "false" | "FALSE" | "False") => {
-                        vec!["false".to_owned()]
-                    }
-                    (Takes::Nothing, other) => {
-                        return Err(format!(
-                            "environment variable {variable}: expected true or false, found {other:?}"
-                        ));
+                    (Takes::Nothing, word) => {
+                        let on = go_bool(word).ok_or_else(|| {
+                            format!("environment variable {variable}: expected true or false, found {word:?}")
+                        })?;
+                        vec![on.to_string()]
                     }
                     (Takes::Value, _) => vec![value],
                 };
@@ -312,7 +315,7 @@ impl Command {
         };
         row("-h, --[no-]help", "Show context-sensitive help (also try --help-long and --help-man).");
         row("    --[no-]version", "Show application version.");
-        for flag in self.table().filter(|f| !f.hidden) {
+        for flag in self.flags.iter().flat_map(|f| f.iter()).filter(|f| !f.hidden) {
             let left = match flag.takes {
                 Takes::Nothing => format!("    --[no-]{}", flag.name),
                 Takes::Value => format!("    --{}={:?}", flag.name, flag.default),
@@ -325,6 +328,9 @@ impl Command {
             let remark = flag.effect.remark().map(|r| format!(" ({r})")).unwrap_or_default();
             let env = flag.env.map(|variable| format!(" (${variable})")).unwrap_or_default();
             row(&left, &format!("{}{env}{remark}", flag.help));
+        }
+        if let Some((command, _)) = self.also {
+            out.push_str(&format!("\nAnd all flags of `{command} --help` that say what is collected.\n"));
         }
         out
     }
@@ -380,10 +386,31 @@ impl Parsed {
         &self.given
     }
 
+    /// What was given of the flags of these tables, as arguments.
+    pub(crate) fn arguments_of(&self, tables: &[&[Flag]]) -> Vec<String> {
+        let of_tables =
+            |name: &&&str| tables.iter().any(|table| table.iter().any(|flag| flag.name == **name));
+        let mut names: Vec<_> = self.given.iter().filter(of_tables).collect();
+        names.sort_unstable();
+        names.dedup();
+        let each =
+            |name: &&&str| self.all(name).iter().map(|value| format!("--{name}={value}")).collect::<Vec<_>>();
+        names.iter().flat_map(each).collect()
+    }
+
     /// All flags with the values in force, for `/api/v1/status/flags`.
     #[must_use]
     pub(crate) fn in_force(&self) -> BTreeMap<String, String> {
         self.values.iter().map(|(name, v)| ((*name).to_owned(), v.join(","))).collect()
+    }
+}
+
+/// What Go's `strconv.ParseBool` takes.
+fn go_bool(word: &str) -> Option<bool> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -430,8 +457,17 @@ mod tests {
             switch("ping", "Whether.").env("TEST_PING"),
             value("addr", "here", "Where.").env("TEST_ADDR"),
         ]],
+        also: Some(("other", &[&[value("path", "/", "More.").repeatable(), switch("net", "More.").on()]])),
         style: Style::Kingpin,
     };
+
+    #[test]
+    fn flags_of_another_command_are_passed_on() {
+        let p = parse("--path=/a --path /b --no-net --addr=x").unwrap();
+        assert_eq!(p.arguments_of(TEST.also.unwrap().1), ["--net=false", "--path=/a", "--path=/b"]);
+        let help = parse("--help").unwrap_err();
+        assert!(help.contains("And all flags of `other --help`") && !help.contains("--path"), "{help}");
+    }
 
     #[test]
     fn reads_the_environment_where_a_flag_is_not_given() {
@@ -451,6 +487,7 @@ mod tests {
         };
         assert_eq!(parse(&[], &environment), Ok((true, "there".to_owned())));
         assert_eq!(parse(&["-ping=false", "-addr", "a"], &environment), Ok((false, "a".to_owned())));
+        assert_eq!(parse(&["-ping=T"], &|_| None), Ok((true, "here".to_owned())));
         assert_eq!(parse(&["--ping"], &|_| None), Ok((true, "here".to_owned())));
         assert_eq!(
             parse(&[], &|_| Some("maybe".to_owned())),

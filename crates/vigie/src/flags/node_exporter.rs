@@ -7,7 +7,16 @@ pub(crate) const COMMAND: Command = Command {
     name: "node_exporter",
     about: "The host's metrics, as Prometheus' node_exporter exposes them.",
     positional: None,
-    flags: &[MAIN, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE, ABSENT, super::exporter::COMMON],
+    flags: &[
+        MAIN,
+        PATHS,
+        SWITCHES,
+        COLLECTORS,
+        super::node_hardware::HARDWARE,
+        ABSENT,
+        super::exporter::COMMON,
+    ],
+    also: None,
     style: Style::Kingpin,
 };
 
@@ -20,14 +29,20 @@ const MAIN: &[Flag] = &[
         "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).",
     ),
     value("web.max-requests", "40", "Maximum number of parallel scrape requests. Use 0 to disable."),
-    switch("collector.disable-defaults", "Set all collectors to disabled by default."),
     value("runtime.gomaxprocs", "1", "The target number of CPUs Go will run on (GOMAXPROCS)")
         .without_effect("there is no Go runtime; a scrape uses one thread"),
+];
+
+const PATHS: &[Flag] = &[
+    switch("collector.disable-defaults", "Set all collectors to disabled by default."),
     value("path.procfs", "/proc", "procfs mountpoint."),
     value("path.sysfs", "/sys", "sysfs mountpoint."),
     value("path.rootfs", "/", "rootfs mountpoint."),
     value("path.udev.data", "/run/udev/data", "udev data path."),
 ];
+
+/// What is collected from where: also flags of `vigie run`.
+pub(crate) const HOST: &[&[Flag]] = &[PATHS, SWITCHES, COLLECTORS, super::node_hardware::HARDWARE];
 
 /// `--collector.NAME` for each collector there is.
 const SWITCHES: &[Flag] = &switches();
@@ -224,33 +239,12 @@ const COLLECTORS: &[Flag] = &[
     ),
 ];
 
-/// Upstream's collectors that there are not here, with their flags: who turns them off, or has left a flag behind, is served as before.
-const ABSENT: &[Flag] = &[
-    absent("collector.logind"),
-    absent("collector.ntp"),
-    absent_value("collector.ntp.server"),
-    absent_value("collector.ntp.server-port"),
-    absent_value("collector.ntp.protocol-version"),
-    absent("collector.ntp.server-is-local"),
-    absent_value("collector.ntp.ip-ttl"),
-    absent_value("collector.ntp.max-distance"),
-    absent_value("collector.ntp.local-offset-tolerance"),
-    absent("collector.runit"),
-    absent_value("collector.runit.servicedir"),
-    absent("collector.supervisord"),
-    absent_value("collector.supervisord.url"),
-    absent("collector.wifi"),
-    absent_value("collector.wifi.fixtures"),
-];
-
-const WHY_ABSENT: &str = "this collector is not part of this version";
+/// Upstream's collectors that there are not here: who turns them off is served as before.
+const ABSENT: &[Flag] =
+    &[absent("collector.logind"), absent("collector.perf"), absent("collector.supervisord")];
 
 const fn absent(name: &'static str) -> Flag {
-    switch(name, "").without_effect(WHY_ABSENT).hidden()
-}
-
-const fn absent_value(name: &'static str) -> Flag {
-    value(name, "", "").without_effect(WHY_ABSENT).hidden()
+    switch(name, "").without_effect("this collector is not part of this version").hidden()
 }
 
 #[cfg(test)]

@@ -21,11 +21,20 @@ pub(crate) fn serve(
         web_config: (!web_config.is_empty()).then(|| PathBuf::from(web_config)),
         ..ServerOptions::default()
     };
+    serve_with(&server, addresses, router)
+}
+
+/// The same for a role that has made its server's options itself.
+pub(crate) fn serve_with(
+    server: &ServerOptions,
+    addresses: &[String],
+    router: impl FnOnce() -> Result<Router, Failure>,
+) -> Result<(), Failure> {
     super::runtime()?.block_on(async {
         let router = router()?.layer(CompressionLayer::new());
         let shutdown = Shutdown::default();
         crate::signals::listen(shutdown.clone(), Vec::new())
             .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
-        super::serve_all(addresses, router, &server, &shutdown).await
+        super::serve_all(addresses, router, server, &shutdown).await
     })
 }

@@ -8,18 +8,31 @@ use crate::read;
 
 /// A mounted file system.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mount {
-    pub(super) device: String,
+pub(crate) struct Mount {
+    pub(crate) device: String,
     /// As the host sees it.
-    pub(super) point: String,
-    pub(super) kind: String,
-    pub(super) major: String,
-    pub(super) minor: String,
-    pub(super) read_only: bool,
+    pub(crate) point: String,
+    pub(crate) kind: String,
+    pub(crate) major: String,
+    pub(crate) minor: String,
+    pub(crate) read_only: bool,
+}
+
+/// All mounts of the host's first process, else one's own: with hidepid, only that is there.
+pub(crate) fn of_host(paths: &Paths) -> Result<Vec<Mount>, Fault> {
+    let mut path = paths.proc("1/mountinfo");
+    let text = match read::if_there(read::text(&path))? {
+        Some(text) => text,
+        None => {
+            path = paths.proc("self/mountinfo");
+            read::text(&path)?
+        }
+    };
+    parse(&path, &text, paths)
 }
 
 /// All mounts of a file, in its order.
-pub(super) fn parse(path: &Path, text: &str, paths: &Paths) -> Result<Vec<Mount>, Fault> {
+fn parse(path: &Path, text: &str, paths: &Paths) -> Result<Vec<Mount>, Fault> {
     let mount = |line: &str| {
         let garbage = || Fault::garbage(path, format_args!("line {:?}", read::shortened(line)));
         mount(line, paths).ok_or_else(garbage)

@@ -5,6 +5,7 @@
 //! change between scrapes, never values: each page is read anew.
 
 mod adjtimex;
+mod attributes;
 mod collector;
 mod collectors;
 mod container;

@@ -6,6 +6,7 @@ use std::path::Path;
 use exporters::{Kind, Page};
 use regex::Regex;
 
+use crate::attributes::Attributes;
 use crate::collector::Collector;
 use crate::fault::Fault;
 use crate::filter;
@@ -85,8 +86,13 @@ impl Collector for NetClass {
         for device in read::names(&class)? {
             let directory = class.join(&device);
             // `bonding_masters` is a file among them.
-            if !self.ignored.is_match(&device) && directory.is_dir() {
-                self.write(&device, &directory, page)?;
+            if self.ignored.is_match(&device) {
+                continue;
+            }
+            match Attributes::of(&directory) {
+                Ok(attributes) => self.write(&device, &directory, &attributes, page)?,
+                Err(e) if matches!(e.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) => {}
+                Err(e) => return Err(Fault::read(&directory, &e)),
             }
         }
         Ok(())
@@ -94,13 +100,19 @@ impl Collector for NetClass {
 }
 
 impl NetClass {
-    fn write(&self, device: &str, directory: &Path, page: &mut Page) -> Result<(), Fault> {
+    fn write(
+        &self,
+        device: &str,
+        directory: &Path,
+        attributes: &Attributes,
+        page: &mut Page,
+    ) -> Result<(), Fault> {
         let mut flags = None;
         for (file, name, help, kind) in FAMILIES {
-            let path = directory.join(file);
-            let Some(text) = attribute(&path)? else { continue };
-            let mut value = integer(text.trim())
-                .ok_or_else(|| Fault::garbage(&path, format_args!("{:?}", read::shortened(&text))))?;
+            let Some(text) = attribute(attributes, directory, file)? else { continue };
+            let mut value = integer(text.trim()).ok_or_else(|| {
+                Fault::garbage(&directory.join(file), format_args!("{:?}", read::shortened(&text)))
+            })?;
             match file {
                 "flags" => flags = Some(value),
                 // Mbit/s; -1 where nobody knows.
@@ -111,7 +123,7 @@ impl NetClass {
             page.family(name, help, kind).sample(&[("device", device)], value as f64);
         }
         let text = |file| -> Result<String, Fault> {
-            let text = attribute(&directory.join(file))?;
+            let text = attribute(attributes, directory, file)?;
             Ok(text.map(|t| t.trim().to_owned()).unwrap_or_default())
         };
         let state = text("operstate")?;
@@ -141,14 +153,14 @@ impl NetClass {
 }
 
 /// An attribute, or nothing where the device has none: its driver answers EOPNOTSUPP or EINVAL while it is down, and it may vanish.
-fn attribute(path: &Path) -> Result<Option<String>, Fault> {
-    match read::raw(path) {
+fn attribute(attributes: &Attributes, directory: &Path, name: &str) -> Result<Option<String>, Fault> {
+    match attributes.text(name) {
         Ok(text) => Ok(Some(text)),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
         Err(e) if matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENODEV)) => {
             Ok(None)
         }
-        Err(e) => Err(Fault::read(path, &e)),
+        Err(e) => Err(Fault::read(&directory.join(name), &e)),
     }
 }
 

@@ -239,33 +239,12 @@ const COLLECTORS: &[Flag] = &[
     ),
 ];
 
-/// Upstream's collectors that there are not here, with their flags: who turns them off, or has left a flag behind, is served as before.
-const ABSENT: &[Flag] = &[
-    absent("collector.logind"),
-    absent("collector.ntp"),
-    absent_value("collector.ntp.server"),
-    absent_value("collector.ntp.server-port"),
-    absent_value("collector.ntp.protocol-version"),
-    absent("collector.ntp.server-is-local"),
-    absent_value("collector.ntp.ip-ttl"),
-    absent_value("collector.ntp.max-distance"),
-    absent_value("collector.ntp.local-offset-tolerance"),
-    absent("collector.runit"),
-    absent_value("collector.runit.servicedir"),
-    absent("collector.supervisord"),
-    absent_value("collector.supervisord.url"),
-    absent("collector.wifi"),
-    absent_value("collector.wifi.fixtures"),
-];
-
-const WHY_ABSENT: &str = "this collector is not part of this version";
+/// Upstream's collectors that there are not here: who turns them off is served as before.
+const ABSENT: &[Flag] =
+    &[absent("collector.logind"), absent("collector.perf"), absent("collector.supervisord")];
 
 const fn absent(name: &'static str) -> Flag {
-    switch(name, "").without_effect(WHY_ABSENT).hidden()
-}
-
-const fn absent_value(name: &'static str) -> Flag {
-    value(name, "", "").without_effect(WHY_ABSENT).hidden()
+    switch(name, "").without_effect("this collector is not part of this version").hidden()
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ impl Pair {
     }
 
     /// Compares both at `path`; gives ours.
+    #[expect(clippy::print_stdout, reason = "test runners show what tests print")]
     fn compare(&self, name: &str, path: &str, more: &[Exception]) -> Exposition {
         // The first scrapes make what later ones find: commands in the statistics, scripts in the cache.
         let _ = (self.original.page(path), self.ours.page(path));

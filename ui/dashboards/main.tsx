@@ -8,10 +8,11 @@ import { Home } from '../src/boards/Home';
 import { loadUser, signOut, user } from '../src/boards/session';
 import { errorText } from '../src/core/api';
 import { t } from '../src/i18n';
-import { Header } from '../src/shared/Header';
+import { Header, type NavLink } from '../src/shared/Header';
 import { navigate, place, takeOverLinks } from '../src/shared/router';
 import { Empty, Failed, Loading } from '../src/shared/States';
 
+const StarterRules = lazy(async () => ({ default: (await import('../src/boards/StarterRules')).StarterRules }));
 const DashboardPage = lazy(async () => ({ default: (await import('../src/boards/DashboardView')).DashboardPage }));
 
 function App(): JSX.Element {
@@ -25,10 +26,16 @@ function App(): JSX.Element {
     const match = /^\/d\/([^/]+)/.exec(place().path);
     return match === null ? undefined : decodeURIComponent(match[1] ?? '');
   };
+  const links = (): NavLink[] => {
+    const who = user();
+    if (!who || who.mustChangePassword) return [];
+    const home: NavLink = { path: '/', label: 'dashboards' };
+    return who.starters ? [home, { path: '/starter-rules', label: 'starterRules' }] : [home];
+  };
   const isHome = (): boolean => ['/', '/dashboards', '/login'].includes(place().path);
   return (
     <>
-      <Header home="/" links={user() && !user()?.mustChangePassword ? [{ path: '/', label: 'dashboards' }] : []}>
+      <Header home="/" links={links()}>
         <Show when={user()}>
           {(who) => (
             <Show when={!who().anonymous} fallback={<a href="/login">{t('signIn')}</a>}>
@@ -68,6 +75,11 @@ function App(): JSX.Element {
               <DashboardPage uid={id()} />
             </Suspense>
           )}
+        </Match>
+        <Match when={place().path === '/starter-rules'}>
+          <Suspense fallback={<Loading />}>
+            <StarterRules />
+          </Suspense>
         </Match>
         <Match when={isHome()}>
           <Home />

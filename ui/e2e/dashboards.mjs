@@ -129,9 +129,34 @@ async function waitForPanels(page) {
   }
 }
 
+/** The alert rules that came with the program; nothing where they are switched off. */
+async function starterRules(page, theme) {
+  const link = page.locator('header a[href="/starter-rules"]');
+  if ((await link.count()) === 0) return;
+  await link.click();
+  await page.waitForSelector('[data-starter]').catch(() => fail('starter rules: no subject is listed'));
+  await page.waitForSelector('[data-rule][data-data]').catch(() => fail('starter rules: nothing says which have data'));
+  const rules = page.locator('[data-rule]');
+  console.log(`starter rules (${theme}): ${await rules.count()} rules, ${await page.locator('[data-data=all]').count()} with data`);
+  // By keyboard: the first opens, and says what to do.
+  await rules.first().locator('summary').focus();
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('details[open] pre.file').catch(() => fail('starter rules: a rule does not open by keyboard'));
+  for (const text of await page.locator('.notice.bad, .notice.warn').allInnerTexts()) fail(`starter rules: ${text.replace(/\s+/g, ' ')}`);
+  await picture(page, `starter-rules-${theme}`);
+  const files = await page.locator('[data-starter] a[download]').evaluateAll((nodes) => nodes.map((node) => node.getAttribute('href')));
+  for (const file of files) {
+    const answer = await page.request.get(dashboards + file);
+    if (!answer.ok() || !(await answer.text()).includes('groups:')) fail(`${file}: ${answer.status()}`);
+  }
+  await page.locator('header a[href="/"]').first().click();
+  await page.waitForSelector('[data-dashboard]');
+}
+
 async function dashboardPages(theme) {
   const page = await pageOf(theme);
   await signIn(page);
+  await starterRules(page, theme);
   const list = await page.locator('[data-dashboard]').evaluateAll((nodes) => nodes.map((node) => ({ uid: node.dataset.dashboard, href: node.getAttribute('href'), title: node.firstChild?.textContent ?? '' })));
   await picture(page, `dashboards-home-${theme}`);
   if (list.length === 0) fail('no dashboards are listed');

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::library::{Dashboard, Library, slugify};
 use crate::limiter::Limiter;
+use crate::own_api;
 use crate::provisioning::{Scanner, Sources};
 use crate::proxy::Upstream;
 use crate::session::{COOKIE, LIFETIME_S, token_hash};
@@ -104,6 +105,11 @@ impl Service {
         Arc::clone(&self.library.read())
     }
 
+    /// Whether the program's own dashboards and rules are offered.
+    pub(crate) fn offers_starters(&self) -> bool {
+        self.sources.starters
+    }
+
     fn now_s(&self) -> i64 {
         (self.clock)() / 1000
     }
@@ -143,6 +149,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/api/datasources/proxy/uid/{uid}/{*path}", any(proxy))
         .route("/api/datasources/proxy/{id}/{*path}", any(proxy_by_id))
         .route("/api/admin/provisioning/dashboards/reload", post(reload_dashboards))
+        .route("/api/vigie/starter-rules", get(own_api::starter_rules))
+        .route("/api/vigie/starter-rules/{file}", get(own_api::starter_rule_file))
+        .route("/api/vigie/dashboards/{uid}/file", get(own_api::dashboard_file))
         .route("/api/{*rest}", any(not_yet))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), sign_in));
     Router::new()
@@ -157,7 +166,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-fn message(status: StatusCode, text: &str) -> Response {
+pub(crate) fn message(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({"message": text}))).into_response()
 }
 
@@ -289,8 +298,11 @@ async fn logout(State(service): State<Arc<Service>>, headers: HeaderMap) -> Resp
         .into_response()
 }
 
-async fn current_user(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(match &caller {
+async fn current_user(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Value> {
+    let mut user = match &caller {
         Caller::User { user, .. } => json!({
             "id": user.id, "uid": format!("u{}", user.id), "login": user.login, "name": user.login, "email": "",
             "orgId": 1, "orgRole": user.role.as_str(), "isGrafanaAdmin": user.role == Role::Admin,
@@ -300,7 +312,10 @@ async fn current_user(Extension(caller): Extension<Caller>) -> Json<Value> {
             "id": 0, "uid": "", "login": "", "name": "Anonymous", "email": "", "orgId": 1,
             "orgRole": caller.role().as_str(), "isGrafanaAdmin": false, "mustChangePassword": false, "isAnonymous": true,
         }),
-    })
+    };
+    // Whether the page of the starter rules has anything to show.
+    user["starters"] = service.offers_starters().into();
+    Json(user)
 }
 
 #[derive(Deserialize)]
@@ -408,7 +423,7 @@ fn folder_uid(folder: &str) -> String {
 fn hit(index: usize, d: &Dashboard) -> Value {
     let mut hit = json!({
         "id": index + 1, "uid": d.uid, "orgId": 1, "title": d.title, "uri": format!("db/{}", d.slug), "url": d.url(),
-        "slug": "", "type": "dash-db", "tags": d.tags, "isStarred": false, "sortMeta": 0,
+        "slug": "", "type": "dash-db", "tags": d.tags, "isStarred": false, "sortMeta": 0, "isStarter": d.starter,
     });
     if !d.folder.is_empty() {
         hit["folderUid"] = folder_uid(&d.folder).into();

@@ -1,4 +1,4 @@
-//! The Grafana role: dashboards from provisioning files, users and sessions, the part of Grafana's HTTP API that its
+//! The Grafana role: dashboards from provisioning files and of the program's own, users and sessions, the part of Grafana's HTTP API that its
 //! viewers and tools call, and the viewer itself.
 //!
 //! Dashboards are Grafana's JSON, passed on as they are: the viewer in the browser interprets them. A panel's data comes from the
@@ -10,9 +10,11 @@ mod api;
 mod error;
 mod library;
 mod limiter;
+mod own_api;
 mod provisioning;
 mod proxy;
 mod session;
+pub mod starters;
 mod users;
 
 pub use api::{Options, Service, router};

@@ -29,6 +29,8 @@ pub struct Dashboard {
     pub file: PathBuf,
     /// Its version, from the JSON, else 1.
     pub version: u64,
+    /// Whether it is one of the program's own ([`crate::starters`]).
+    pub starter: bool,
     /// Grafana's JSON, with a uid.
     pub json: Arc<RawValue>,
 }
@@ -89,6 +91,7 @@ impl Dashboard {
             folder: folder.to_owned(),
             file: file.to_owned(),
             version: version.unwrap_or(1).max(1),
+            starter: false,
             json: Arc::from(json),
         })
     }
@@ -136,6 +139,13 @@ impl Library {
         }
     }
 
+    /// Adds the starters whose uid no other dashboard has: a user's dashboard takes a starter's place without a word.
+    pub fn add_starters(&mut self) {
+        for starter in crate::starters::dashboards() {
+            self.dashboards.entry(starter.uid.clone()).or_insert_with(|| Arc::new(starter.clone()));
+        }
+    }
+
     /// Notes what was wrong with a file.
     pub fn add_problem(&mut self, problem: Problem) {
         self.problems.push(problem);
@@ -159,6 +169,12 @@ impl Library {
     #[must_use]
     pub fn len(&self) -> usize {
         self.dashboards.len()
+    }
+
+    /// How many of them are starters.
+    #[must_use]
+    pub fn starters(&self) -> usize {
+        self.dashboards.values().filter(|d| d.starter).count()
     }
 
     /// Whether there is none.

@@ -42,6 +42,8 @@ pub struct Sources {
     pub provisioning: Option<PathBuf>,
     /// A directory whose JSON files are dashboards without further ado; may be absent.
     pub plain: Option<PathBuf>,
+    /// Whether the starters are offered too.
+    pub starters: bool,
 }
 
 /// One entry of a provisioning file.
@@ -128,6 +130,9 @@ impl Scanner {
                     Err(problem) => library.add_problem(problem),
                 }
             }
+        }
+        if sources.starters {
+            library.add_starters();
         }
         self.seen = read;
         library
@@ -287,8 +292,11 @@ mod tests {
         );
         write(&root.join("dashboards/one.json"), r#"{"title":"One","uid":"one"}"#);
         write(&root.join("dashboards/bad.json"), "{");
-        let sources =
-            Sources { provisioning: Some(root.join("provisioning")), plain: Some(root.join("dashboards")) };
+        let sources = Sources {
+            provisioning: Some(root.join("provisioning")),
+            plain: Some(root.join("dashboards")),
+            starters: false,
+        };
         let mut scanner = Scanner::default();
         let library = scanner.scan(&sources);
         assert_eq!(library.len(), 1);
@@ -305,9 +313,26 @@ mod tests {
     fn a_plain_directory_needs_no_provider() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("dashboards/team/a.json"), r#"{"title":"A","uid":"a"}"#);
-        let sources = Sources { provisioning: None, plain: Some(dir.path().join("dashboards")) };
+        let sources = Sources { plain: Some(dir.path().join("dashboards")), ..Sources::default() };
         let library = Scanner::default().scan(&sources);
         assert_eq!(library.get("a").unwrap().folder, "team");
+    }
+
+    #[test]
+    fn a_users_dashboard_takes_the_place_of_a_starter() {
+        let dir = tempfile::tempdir().unwrap();
+        let sources =
+            Sources { plain: Some(dir.path().join("dashboards")), starters: true, ..Sources::default() };
+        let mut scanner = Scanner::default();
+        let all = scanner.scan(&sources);
+        assert_eq!((all.len(), all.starters()), (4, 4));
+        assert_eq!(all.get("vigie-host").unwrap().folder, "Starters");
+        write(&dir.path().join("dashboards/mine.json"), r#"{"title":"Mine","uid":"vigie-host"}"#);
+        let mixed = scanner.scan(&sources);
+        assert_eq!((mixed.len(), mixed.starters()), (4, 3));
+        assert_eq!(mixed.get("vigie-host").unwrap().title, "Mine");
+        assert!(mixed.problems().is_empty(), "{:?}", mixed.problems());
+        assert_eq!(scanner.scan(&Sources { starters: false, ..sources }).len(), 1);
     }
 
     #[test]

@@ -17,6 +17,11 @@ struct Site {
 }
 
 fn site(anonymous: bool) -> Site {
+    site_with(anonymous, Sources::default())
+}
+
+/// `sources` with two plain dashboards.
+fn site_with(anonymous: bool, sources: Sources) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let plain = dir.path().join("dashboards");
     std::fs::create_dir_all(plain.join("Team")).unwrap();
@@ -32,7 +37,7 @@ fn site(anonymous: bool) -> Site {
     );
     let service = Service::open(Options {
         storage_path: dir.path().join("state"),
-        sources: Sources { provisioning: None, plain: Some(plain) },
+        sources: Sources { plain: Some(plain), ..sources },
         upstream: Upstream::Local(prometheus),
         admin_password: "admin".to_owned(),
         must_change_password: true,
@@ -129,6 +134,56 @@ async fn anonymous_viewers_read_and_change_nothing() {
     let path = "/api/datasources/proxy/uid/whatever/api/v1/query?query=up";
     let (_, body, _) = site.call(Method::GET, path, Some("grafana_session=x"), None).await;
     assert_eq!(body, "GET /api/v1/query?query=up");
+}
+
+#[tokio::test]
+async fn starters_are_listed_read_and_downloaded() {
+    let site = site_with(true, Sources { starters: true, ..Sources::default() });
+    let get = async |path: &str| site.call(Method::GET, path, None, None).await;
+    let found: Value = serde_json::from_str(&get("/api/search?query=host&type=dash-db").await.1).unwrap();
+    assert_eq!(
+        (&found[0]["uid"], &found[0]["folderTitle"], &found[0]["isStarter"]),
+        (&json!("vigie-host"), &json!("Starters"), &json!(true))
+    );
+    let (_, dashboard, _) = get("/api/dashboards/uid/vigie-host").await;
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    assert_eq!(dashboard["meta"]["canSave"], json!(false));
+    for (uid, title) in [("vigie-host", "Host"), ("api", "API")] {
+        let (status, file, _) = get(&format!("/api/vigie/dashboards/{uid}/file")).await;
+        let file: Value = serde_json::from_str(&file).unwrap();
+        assert_eq!((status, &file["title"], &file["uid"]), (StatusCode::OK, &json!(title), &json!(uid)));
+    }
+    let rules: Value = serde_json::from_str(&get("/api/vigie/starter-rules").await.1).unwrap();
+    let subjects: Vec<_> =
+        rules["subjects"].as_array().unwrap().iter().map(|s| s["file"].as_str().unwrap()).collect();
+    assert_eq!(subjects, ["host.yml", "postgresql.yml", "redis.yml", "vigie.yml"]);
+    let rule = &rules["subjects"][2]["groups"][0]["rules"][0];
+    assert_eq!(
+        (&rule["name"], &rule["query"], &rule["duration"], &rule["labels"]["severity"]),
+        (&json!("RedisDown"), &json!("redis_up == 0"), &json!(60.0), &json!("critical"))
+    );
+    let (status, text, _) = get("/api/vigie/starter-rules/redis.yml").await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, dashboards::starters::ALL[2].rules));
+    for missing in [
+        "/api/vigie/starter-rules/../api.rs",
+        "/api/vigie/starter-rules/x.yml",
+        "/api/vigie/dashboards/x/file",
+    ] {
+        assert_ne!(get(missing).await.0, StatusCode::OK, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn starters_can_be_left_out_and_need_a_login() {
+    let site = site(true);
+    let get = async |path: &str| site.call(Method::GET, path, None, None).await;
+    assert_eq!(get("/api/vigie/starter-rules").await.1, r#"{"enabled":false,"subjects":[]}"#);
+    assert_eq!(get("/api/vigie/starter-rules/redis.yml").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get("/api/dashboards/uid/vigie-host").await.0, StatusCode::NOT_FOUND);
+    assert!(get("/api/user").await.1.contains(r#""starters":false"#));
+    let closed = site_with(false, Sources { starters: true, ..Sources::default() });
+    let (status, ..) = closed.call(Method::GET, "/api/vigie/starter-rules", None, None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod demo;
 pub mod expositions;
 pub mod http;
+pub mod postgres;
 pub mod program;
 pub mod prometheus;
 pub mod promql;

@@ -65,6 +65,11 @@ pub fn prometheus() -> Option<PathBuf> {
     installed("PROMETHEUS_BIN", &["prometheus"])
 }
 
+/// The original's tool for rules, `PROMTOOL_BIN`.
+pub fn promtool() -> Option<PathBuf> {
+    installed("PROMTOOL_BIN", &["promtool"])
+}
+
 /// The original node exporter, `NODE_EXPORTER_BIN`.
 pub fn node_exporter() -> Option<PathBuf> {
     installed("NODE_EXPORTER_BIN", &["prometheus-node-exporter", "node_exporter"])

@@ -1,8 +1,7 @@
-//! What a collector is, and the table of them.
+//! What a collector is.
 
 use exporters::Page;
 
-use crate::collectors;
 use crate::fault::Fault;
 use crate::flags::Flags;
 use crate::paths::Paths;
@@ -13,24 +12,12 @@ pub(crate) trait Collector: Send {
     fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault>;
 }
 
+/// Most collectors keep nothing, or only their flags.
+impl<F: FnMut(&Paths, &mut Page) -> Result<(), Fault> + Send> Collector for F {
+    fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
+        self(paths, page)
+    }
+}
+
 /// Makes a collector; a flag of it that makes no sense is an error.
 pub(crate) type Make = fn(&Flags) -> Result<Box<dyn Collector>, String>;
-
-/// A row of the table.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// As in `--collector.NAME`.
-    pub name: &'static str,
-    /// Whether it runs unless told otherwise.
-    pub on: bool,
-    /// Whether what it reads belongs to a namespace, so that a container's is not the host's.
-    pub namespaced: bool,
-    pub(crate) make: Make,
-}
-
-const fn on(name: &'static str, make: Make) -> Entry {
-    Entry { name, on: true, namespaced: false, make }
-}
-
-/// All collectors, sorted by name.
-pub const TABLE: &[Entry] = &[on("loadavg", collectors::loadavg::make)];

@@ -1,6 +1,8 @@
 //! The exporter's flags with their values.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
 
 /// Values by the flag's name without dashes; a flag's default counts where it was not given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,5 +39,41 @@ impl Flags {
     #[must_use]
     pub fn is_given(&self, name: &str) -> bool {
         self.given.iter().any(|g| g == name)
+    }
+
+    /// The same, where a flag's former name may be given in its stead.
+    ///
+    /// # Errors
+    /// Where both are given.
+    pub(crate) fn with_former(&self, former: &str, name: &str) -> Result<Self, String> {
+        let value = self.get(former);
+        if value.is_empty() {
+            return Ok(self.clone());
+        }
+        if self.is_given(name) {
+            return Err(format!("--{former} and --{name} are mutually exclusive"));
+        }
+        tracing::warn!("--{former} is DEPRECATED and will be removed in 2.0.0, use --{name}");
+        let mut flags = self.clone();
+        flags.values.insert(name.to_owned(), vec![value.to_owned()]);
+        Ok(flags)
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<T, String> {
+        let text = self.get(name);
+        text.parse().map_err(|_| format!("--{name}: expected a number, found {text:?}"))
+    }
+
+    /// A duration such as `5s`.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(crate) fn duration(&self, name: &str) -> Result<Duration, String> {
+        let text = self.get(name);
+        model::duration::parse(text).map_err(|e| format!("--{name}: {e}; write it as 500ms, 5s or 1m30s"))
     }
 }

@@ -13,11 +13,42 @@ pub(crate) struct Paths {
     pub(crate) rootfs: PathBuf,
     /// `--path.udev.data`
     pub(crate) udev: PathBuf,
+    /// Whose network `/proc/net` is to be.
+    pub(crate) network: Network,
+    /// The host's name, where this process's own is not it.
+    pub(crate) host_name: Option<String>,
+}
+
+/// Whose network `/proc/net` tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Network {
+    /// This process's, as the kernel has it.
+    #[default]
+    Own,
+    /// The first process's, because that is the host's and this one's is a container's.
+    First,
 }
 
 impl Paths {
+    /// As the kernel has them.
+    #[cfg(test)]
+    pub(crate) fn usual() -> Self {
+        Self {
+            procfs: "/proc".into(),
+            sysfs: "/sys".into(),
+            rootfs: "/".into(),
+            udev: "/run/udev/data".into(),
+            network: Network::Own,
+            host_name: None,
+        }
+    }
+
     /// A file below `/proc`.
     pub(crate) fn proc(&self, name: impl AsRef<Path>) -> PathBuf {
+        let name = name.as_ref();
+        if self.network == Network::First && name.starts_with("net") {
+            return self.procfs.join("1").join(name);
+        }
         self.procfs.join(name)
     }
 
@@ -55,13 +86,16 @@ mod tests {
             ("/host", "/hosted", "/hosted"),
             ("/host/", "/boot", "/boot"),
         ] {
-            let paths = Paths {
-                procfs: "/proc".into(),
-                sysfs: "/sys".into(),
-                rootfs: root.into(),
-                udev: "/run/udev/data".into(),
-            };
+            let paths = Paths { rootfs: root.into(), ..Paths::usual() };
             assert_eq!(paths.strip_rootfs(path), expect, "{root} {path}");
         }
+    }
+
+    #[test]
+    fn the_first_processs_network_is_below_it() {
+        let paths = Paths { network: Network::First, ..Paths::usual() };
+        assert_eq!(paths.proc("net/dev"), Path::new("/proc/1/net/dev"));
+        assert_eq!(paths.proc("netfoo"), Path::new("/proc/netfoo"));
+        assert_eq!(Paths::usual().proc("net/dev"), Path::new("/proc/net/dev"));
     }
 }

@@ -52,6 +52,8 @@ struct Metrics {
     in_flight: Arc<AtomicUsize>,
     registry: Registry,
     requests: CounterVec,
+    /// What pages could not hold.
+    gathering_errors: Option<Counter>,
 }
 
 const CODES: [&str; 3] = ["200", "500", "503"];
@@ -80,14 +82,14 @@ impl Metrics {
         for code in CODES {
             let _: Counter = requests.with(&[code]);
         }
+        let mut gathering_errors = None;
         if options.own == OwnMetrics::ProcessAndErrors {
             let help = "Total number of internal errors encountered by the promhttp metric handler.";
             let errors = registry.counter("promhttp_metric_handler_errors_total", help, &["cause"]);
-            for cause in ["encoding", "gathering"] {
-                let _: Counter = errors.with(&[cause]);
-            }
+            let _: Counter = errors.with(&["encoding"]);
+            gathering_errors = Some(errors.with(&["gathering"]));
         }
-        Self { exporter, max_requests: options.max_requests, in_flight, registry, requests }
+        Self { exporter, max_requests: options.max_requests, in_flight, registry, requests, gathering_errors }
     }
 
     async fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Response {
@@ -100,6 +102,9 @@ impl Metrics {
         }
         match self.exporter.gather(&query(uri, headers)).await {
             Ok(page) => {
+                if let Some(errors) = &self.gathering_errors {
+                    errors.add(page.errors() as f64);
+                }
                 let response = text(page.render_with(&self.registry.gather()));
                 self.requests.with(&["200"]).inc();
                 response

@@ -60,6 +60,7 @@ struct FamilyText {
 pub struct Page {
     families: Vec<FamilyText>,
     by_name: HashMap<String, usize, foldhash::fast::RandomState>,
+    errors: usize,
 }
 
 impl Page {
@@ -114,6 +115,27 @@ impl Page {
         self.by_name.get(name).is_some_and(|&place| !self.families[place].lines.is_empty())
     }
 
+    /// Whether a family has a sample of its own name with these labels.
+    #[must_use]
+    pub fn has_series(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let Some(family) = self.by_name.get(name).map(|&place| &self.families[place]) else { return false };
+        let mut wanted = String::new();
+        FamilyWriter { name, lines: &mut wanted }.sample(labels, 0.0);
+        wanted.truncate(wanted.len() - "0\n".len());
+        family.lines.lines().any(|line| line.starts_with(&wanted))
+    }
+
+    /// Counts something that could not join the page; it shows in `promhttp_metric_handler_errors_total{cause="gathering"}`.
+    pub fn count_error(&mut self) {
+        self.errors += 1;
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// The number of samples, counting each line of a histogram or summary.
     #[must_use]
     pub fn sample_count(&self) -> usize {
@@ -122,9 +144,23 @@ impl Page {
 
     /// Takes another page's families; where both have one, this page's help and type count.
     pub fn append(&mut self, other: Self) {
+        self.errors += other.errors;
         for family in other.families {
             self.family(&family.name, &family.help, family.kind).lines.push_str(&family.lines);
         }
+    }
+
+    /// Takes another page's families in place of this one's of the same names.
+    pub fn supersede(&mut self, other: Self) {
+        for family in &other.families {
+            if let (Some(&place), false) = (self.by_name.get(&family.name), family.lines.is_empty()) {
+                let own = &mut self.families[place];
+                own.kind = family.kind;
+                own.help.clone_from(&family.help);
+                own.lines.clear();
+            }
+        }
+        self.append(other);
     }
 
     /// The page in text format 0.0.4, families by name.
@@ -133,7 +169,7 @@ impl Page {
         self.render_with(&[])
     }
 
-    /// The page with further families between its own, which must have other names.
+    /// The page with further families between its own. Of two of one name the further one counts.
     #[must_use]
     pub fn render_with(&self, others: &[Family]) -> String {
         let mut order: Vec<&FamilyText> = self.families.iter().filter(|f| !f.lines.is_empty()).collect();
@@ -146,6 +182,9 @@ impl Page {
         for family in order {
             while let Some(other) = others.next_if(|o| o.name < family.name) {
                 push_family(&mut out, other);
+            }
+            if others.peek().is_some_and(|other| other.name == family.name) {
+                continue;
             }
             if !family.help.is_empty() {
                 out.push_str("# HELP ");
@@ -312,6 +351,24 @@ mod tests {
     }
 
     #[test]
+    fn of_two_families_of_one_name_the_further_one_counts() {
+        let mut page = Page::new();
+        page.single("a", "", Kind::Gauge, 1.0);
+        assert_eq!(page.render_with(&[single("a", "", MetricType::Gauge, 2.0)]), "# TYPE a gauge\na 2\n");
+    }
+
+    #[test]
+    fn knows_its_series() {
+        let mut page = Page::new();
+        page.single("a", "", Kind::Gauge, 1.0);
+        page.family("b", "", Kind::Gauge).sample(&[("x", "1 \"")], 1.0);
+        assert!(page.has_series("a", &[]) && page.has_series("b", &[("x", "1 \"")]));
+        assert!(
+            !page.has_series("b", &[]) && !page.has_series("b", &[("x", "1")]) && !page.has_series("c", &[])
+        );
+    }
+
+    #[test]
     fn families_from_outside_must_agree() {
         let mut page = Page::new();
         page.single("a", "A.", Kind::Gauge, 1.0);
@@ -322,6 +379,11 @@ mod tests {
         more.family("a", "other", Kind::Gauge).sample(&[("n", "2")], 2.0);
         page.append(more);
         assert_eq!(page.render(), "# HELP a A.\n# TYPE a gauge\na 1\na{n=\"2\"} 2\n");
+        let mut instead = Page::new();
+        instead.single("a", "C.", Kind::Counter, 3.0);
+        instead.single("b", "B.", Kind::Gauge, 4.0);
+        page.supersede(instead);
+        assert_eq!(page.render(), "# HELP a C.\n# TYPE a counter\na 3\n# HELP b B.\n# TYPE b gauge\nb 4\n");
     }
 
     #[test]

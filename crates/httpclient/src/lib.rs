@@ -14,6 +14,7 @@ mod fetch;
 mod proxy;
 mod reply;
 mod tls;
+pub use tls::default_roots;
 
 pub use client::{Client, ClientOptions, Limits};
 pub use error::{Error, ErrorKind};

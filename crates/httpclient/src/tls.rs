@@ -152,7 +152,7 @@ fn load(what: &str, inline: &str, file: &str) -> Result<Vec<u8>, Error> {
 }
 
 /// The system's roots, or Mozilla's where the system has none; read once.
-fn default_roots() -> &'static Arc<RootCertStore> {
+pub fn default_roots() -> &'static Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();

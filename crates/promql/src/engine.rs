@@ -14,6 +14,7 @@ use crate::eval::{Block, Evaluator, Out, Tally};
 use crate::gate::Gate;
 use crate::parser::{Expr, ParserOptions, ValueType, parse};
 use crate::plan::{Node, QueryTimes, Source, plan};
+use crate::samples::{Cells, Samples};
 use crate::value::{Annotations, QueryResult, QueryStats, Series, Value, VectorSample};
 use crate::watch::{Origin, QueryRecord, QueryWatch, Slot};
 
@@ -453,35 +454,32 @@ fn matrix(evaluator: &Evaluator<'_>, out: Out, grid: &Grid) -> Result<Value, Que
             if block.has_duplicates() {
                 return Err(QueryError::same_labelset());
             }
-            // For as long as the result lives, which the context outlives.
-            let points: u32 = block.cells.cells().1.iter().map(|w| w.count_ones()).sum();
-            evaluator.ctx.hold_bytes(16 * points as usize + size_of::<Series>() * block.rows())?;
-            sorted(series(&block, grid))
+            sorted(series(evaluator, block, grid)?)
         }
     })
 }
 
-fn series(block: &Block, grid: &Grid) -> Vec<Series> {
+/// A vector's rows as the series of a result. They keep its cells, or lists of samples where those take less.
+fn series(evaluator: &Evaluator<'_>, mut block: Block, grid: &Grid) -> Result<Vec<Series>, QueryError> {
+    let (values, present) = block.cells.cells();
+    let points: usize = present.iter().map(|w| w.count_ones() as usize).sum();
+    let (of_lists, of_cells) = (16 * points, 8 * (values.len() + present.len()));
+    // For as long as the result lives, which the context outlives.
+    evaluator.ctx.hold_bytes(of_lists.min(of_cells) + size_of::<Series>() * block.rows())?;
+    let cells = Arc::new(Cells { grid: *grid, cells: std::mem::take(&mut block.cells) });
     let mut all = Vec::with_capacity(block.rows());
-    for (row, labels) in block.labels.iter().enumerate() {
-        let (values, present) = block.cells.row(row);
-        let histograms = block.histograms_of(row);
-        let count: u32 = present.iter().map(|w| w.count_ones()).sum();
-        if count == 0 && histograms.is_empty() {
-            continue;
+    for (row, labels) in std::mem::take(&mut block.labels).into_iter().enumerate() {
+        let mut samples = Samples::row(&cells, row);
+        if of_lists < of_cells {
+            samples = samples.iter().collect();
         }
-        let mut samples = Vec::with_capacity(count as usize);
-        samples.extend(
-            values
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| kernels::bit(present, *i))
-                .map(|(i, v)| (grid.at(i), *v)),
-        );
-        let histograms = histograms.iter().map(|(i, h)| (grid.at(*i), h.clone())).collect();
-        all.push(Series { labels: labels.clone(), samples, histograms });
+        let histograms = block.take_histograms(row);
+        if !samples.is_empty() || !histograms.is_empty() {
+            let histograms = histograms.into_iter().map(|(i, h)| (grid.at(i), h)).collect();
+            all.push(Series { labels, samples, histograms });
+        }
     }
-    all
+    Ok(all)
 }
 
 fn sorted(mut series: Vec<Series>) -> Value {

@@ -16,10 +16,12 @@ pub mod histogram;
 mod numeric;
 pub mod parser;
 mod plan;
+mod samples;
 mod value;
 mod watch;
 
 pub use engine::{DEFAULT_MAX_BYTES, Engine, EngineOptions, Priority, QueryOptions, StatsLevel, Waiting};
 pub use error::{QueryError, QueryErrorKind};
+pub use samples::{Cursor, Samples};
 pub use value::{Annotations, QueryResult, QueryStats, Series, StepStats, Value, VectorSample};
 pub use watch::{Origin, QueryRecord, QueryWatch, Slot};

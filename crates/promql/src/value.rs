@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use model::{Histogram, LabelSet};
 
+use crate::samples::Samples;
+
 /// What a query evaluates to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -59,8 +61,8 @@ pub struct VectorSample {
 pub struct Series {
     /// The series.
     pub labels: LabelSet,
-    /// Times in milliseconds and values.
-    pub samples: Vec<(i64, f64)>,
+    /// The floats.
+    pub samples: Samples,
     /// Times in milliseconds and native histograms.
     pub histograms: Vec<(i64, Arc<Histogram>)>,
 }

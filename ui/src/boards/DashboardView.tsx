@@ -15,7 +15,7 @@ import { place, setParams } from '../shared/router';
 import { Empty, Failed, Loading } from '../shared/States';
 import { TimePicker } from '../shared/TimePicker';
 import { PanelView } from './PanelView';
-import { fetchDashboard } from './session';
+import { dashboardFile, fetchDashboard } from './session';
 import { fillVariables, repeatValues } from './variables';
 import { Variables } from './Variables';
 
@@ -130,6 +130,9 @@ function DashboardView(props: { dashboard: Dashboard; uid: string }): JSX.Elemen
             </a>
           )}
         </For>
+        <a class="muted" href={dashboardFile(props.uid)} download={`${props.uid}.json`} title={t('downloadTitle', { title: dashboard.title })}>
+          JSON
+        </a>
         <TimePicker range={range()} utc={dashboard.utc} onChange={(next) => setParams({ from: next.from, to: next.to })} />
         <div class="group">
           <button type="button" title={t('refresh')} aria-label={t('refresh')} onClick={() => setTick((n) => n + 1)}>

@@ -4,7 +4,7 @@ import { createMemo, createSignal, For, Show, type JSX } from 'solid-js';
 import { t } from '../i18n';
 import { load } from '../shared/load';
 import { Empty, Failed, Loading } from '../shared/States';
-import { searchDashboards, type Found } from './session';
+import { dashboardFile, searchDashboards, type Found } from './session';
 
 export function Home(): JSX.Element {
   const list = load(() => true, (_, signal) => searchDashboards(signal));
@@ -46,10 +46,16 @@ export function Home(): JSX.Element {
                           <For each={item.tags}>{(tag) => <span class="pill">{tag}</span>}</For>
                         </span>
                       </a>
+                      <a class="quiet-link" href={dashboardFile(item.uid)} download={`${item.uid}.json`} title={t('downloadTitle', { title: item.title })} aria-label={t('downloadTitle', { title: item.title })}>
+                        JSON
+                      </a>
                     </li>
                   )}
                 </For>
               </ul>
+              <Show when={group.items.some((item) => item.starter)}>
+                <p class="muted folder-note">{t('startersNote')}</p>
+              </Show>
             </section>
           )}
         </For>

@@ -10,6 +10,8 @@ export interface User {
   role: string;
   anonymous: boolean;
   mustChangePassword: boolean;
+  /** Whether the server offers dashboards and alert rules of its own. */
+  starters: boolean;
 }
 
 export interface Found {
@@ -18,6 +20,8 @@ export interface Found {
   url: string;
   folder: string;
   tags: string[];
+  /** Whether it came with the program. */
+  starter: boolean;
 }
 
 /** undefined while unknown, null when a sign-in is needed. */
@@ -66,6 +70,7 @@ export async function loadUser(): Promise<void> {
       role,
       anonymous: bool(value['isAnonymous']) || bool(value['anonymous']) || login === '',
       mustChangePassword: asksForChange(value),
+      starters: bool(value['starters']),
     });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) setUser(null);
@@ -101,9 +106,19 @@ export async function searchDashboards(signal: AbortSignal): Promise<Found[]> {
     url: str(item['url']) || `/d/${str(item['uid'])}`,
     folder: str(item['folderTitle']),
     tags: strs(item['tags']),
+    starter: bool(item['isStarter']),
   }));
 }
 
 export async function fetchDashboard(uid: string, signal: AbortSignal): Promise<unknown> {
   return send(`/api/dashboards/uid/${encodeURIComponent(uid)}`, 'GET', undefined, signal);
+}
+
+export async function fetchStarterRules(signal: AbortSignal): Promise<unknown> {
+  return send('/api/vigie/starter-rules', 'GET', undefined, signal);
+}
+
+/** Where a dashboard's JSON is, as a file to keep. */
+export function dashboardFile(uid: string): string {
+  return `/api/vigie/dashboards/${encodeURIComponent(uid)}/file`;
 }

@@ -4,6 +4,7 @@ import { bool, num, obj, str, word } from '../core/json';
 import { join } from '../core/grid';
 import { reduceNumber, type Value } from '../core/reduce';
 import { formatValue } from '../core/units/format';
+import { increments } from '../core/units/increments';
 import { resolveColor } from '../core/color';
 import { seriesColor, show, type FieldOptions } from '../dashboard/field';
 import { numberFields, numbers, type Frame } from '../dashboard/frames';
@@ -50,6 +51,8 @@ export interface ChartAxis {
   /** Bars, stacks and fills are measured from zero. */
   fromZero: boolean;
   format: (value: number) => string;
+  /** Distances between ticks that make round labels in the axis' unit; undefined: 1, 2, 5 and their tens. */
+  increments: number[] | undefined;
 }
 
 export interface ChartLimit {
@@ -93,18 +96,27 @@ export function stack(series: readonly ChartSeries[], hidden: ReadonlySet<string
     one.values.forEach((value, index) => (total[index] = (total[index] ?? 0) + Math.abs(value ?? 0)));
     totals.set(keyOf(one), total);
   }
+  // Where no series of a stack has a value there is nothing to draw, not even zero.
+  const known = new Map<string, boolean[]>();
+  for (const one of series) {
+    if (one.stack === '' || hidden.has(one.name) || one.hidden) continue;
+    const some = known.get(keyOf(one)) ?? new Array<boolean>(length).fill(false);
+    one.values.forEach((value, at) => (some[at] ||= value !== null));
+    known.set(keyOf(one), some);
+  }
   const rows = series.map((one, index) => {
     if (one.stack === '' || hidden.has(one.name) || one.hidden) return one.values;
     const key = keyOf(one);
     const whole = one.percent ? totals.get(key) : undefined;
     const state = sums.get(key) ?? { total: new Array<number>(length).fill(0), before: undefined };
     const anything = one.values.some((value) => value !== null);
+    const some = known.get(key);
     const row = one.values.map((value, at) => {
       const share = whole === undefined ? (value ?? 0) : (value ?? 0) / (whole[at] || 1);
       const sum = (state.total[at] ?? 0) + (Number.isFinite(share) ? share : 0);
       state.total[at] = sum;
       // A gap in one series must not tear a hole into those above it.
-      return value === null && !anything ? null : sum;
+      return value === null && (!anything || some?.[at] !== true) ? null : sum;
     });
     if (state.before !== undefined) bands.push([index, state.before]);
     state.before = index;
@@ -179,6 +191,7 @@ export function chartOf(frames: readonly Frame[], range: { from: number; to: num
         centeredZero: bool(custom['axisCenteredZero']),
         fromZero: style.stack !== '' || style.draw === 'bars',
         format: (value) => formatValue(unit, value, { decimals: options.decimals, utc }),
+        increments: increments(unit),
       });
       limits.push(...thresholdLimits(options, scale));
     }
@@ -226,7 +239,7 @@ export function plainChart(names: readonly string[], colors: readonly string[], 
     range,
     utc,
     limits: [],
-    axes: [{ scale: 'y', right: false, hidden: false, label: '', min: undefined, max: undefined, softMin: undefined, softMax: undefined, logBase: 0, grid: true, centeredZero: false, fromZero: stacked, format }],
+    axes: [{ scale: 'y', right: false, hidden: false, label: '', min: undefined, max: undefined, softMin: undefined, softMax: undefined, logBase: 0, grid: true, centeredZero: false, fromZero: stacked, format, increments: undefined }],
     series: names.map((name, index) => ({
       name,
       color: colors[index] ?? '#5592ee',

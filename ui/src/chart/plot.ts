@@ -177,6 +177,7 @@ export class Plot {
       ticks: { show: false },
       gap: 6,
       space: 34,
+      ...(axis.increments === undefined ? {} : { incrs: axis.increments }),
       size: (_, values) => 14 + 6.3 * Math.max(2, ...(values ?? []).map((value) => value?.length ?? 0)),
       values: (_, splits) => splits.map((value) => (value === null ? '' : axis.format(value))),
     };

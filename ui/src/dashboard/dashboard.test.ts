@@ -136,7 +136,7 @@ test('frames, charts and stacks', () => {
   expect(model.times).toEqual([0, 10, 20]);
   expect(model.series.map((one) => one.values)).toEqual([[1, 2, 3], [4, 5, null]]);
   expect(stack(model.series, new Set())).toEqual({ rows: [[1, 2, 3], [5, 7, 3]], bands: [[1, 0]] });
-  expect(stack(model.series, new Set(['Paris p'])).rows[1]).toEqual([4, 5, 0]);
+  expect(stack(model.series, new Set(['Paris p'])).rows[1], 'nothing is drawn where nothing is known').toEqual([4, 5, null]);
   const other = panelOf({ fieldConfig: { defaults: { unit: 'bytes' }, overrides: [{ matcher: { id: 'byName', options: 'q' }, properties: [{ id: 'unit', value: 's' }, { id: 'custom.transform', value: 'negative-Y' }] }] } });
   const two = chartOf(configure(framesOf([answer(other, [{ labels: { a: 'p' }, values: [1024] }, { labels: { a: 'q' }, values: [2] }])]), other), { from: 0, to: 20 }, true);
   expect(two.axes.map((axis) => axis.right)).toEqual([false, true]);

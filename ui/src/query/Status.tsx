@@ -1,9 +1,10 @@
 // Status, configuration, flags and storage.
 
-import { createMemo, createSignal, For, Show, type JSX } from 'solid-js';
+import { createMemo, createSignal, For, type JSX } from 'solid-js';
 import { num, obj, objs, str } from '../core/json';
 import { formatTime } from '../core/timerange';
 import { t, type Key } from '../i18n';
+import { CopyButton } from '../shared/CopyButton';
 import { Empty } from '../shared/States';
 import { Fetched, poll } from './parts';
 import { counts, found, pairs } from './status';
@@ -60,21 +61,11 @@ export function Status(): JSX.Element {
 
 export function Config(): JSX.Element {
   const config = poll('status/config', (data) => str(obj(data)['yaml']));
-  const [copied, setCopied] = createSignal(false);
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(config.value() ?? '');
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
   return (
     <main id="main" class="narrow">
       <div class="bar">
         <h1>{t('config')}</h1>
-        <Show when={'clipboard' in navigator}>
-          <button type="button" onClick={() => void copy()}>
-            {t(copied() ? 'copied' : 'copy')}
-          </button>
-        </Show>
+        <CopyButton text={config.value() ?? ''} />
       </div>
       <Fetched from={config}>
         {(yaml) => (

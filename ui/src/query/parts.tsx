@@ -7,7 +7,10 @@ import { formatValue } from '../core/units/format';
 import { t } from '../i18n';
 import { every, load, type Loaded } from '../shared/load';
 import { Failed, Loading } from '../shared/States';
+import { Health } from './Health';
 import { ageS } from './status';
+
+export { Health };
 
 export const api = new PrometheusApi('');
 
@@ -59,12 +62,6 @@ export function Age(props: { time: string }): JSX.Element {
 
 export function seconds(value: number): string {
   return formatValue('s', value, value >= 60 ? { decimals: 1 } : {});
-}
-
-export function Health(props: { state: string }): JSX.Element {
-  const words = { up: 'up', down: 'down', unknown: 'unknown', firing: 'firing', pending: 'pending', inactive: 'inactive' } as const;
-  const text = (): string => (props.state in words ? t(words[props.state as keyof typeof words]) : props.state);
-  return <span class={`pill ${props.state}`}>{text()}</span>;
 }
 
 /** Buttons that hide and show states, with their counts. */

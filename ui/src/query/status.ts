@@ -69,7 +69,7 @@ function parseAlert(item: Obj): Alert {
   return { labels: labels(item['labels']), annotations: labels(item['annotations']), state: str(item['state']), activeAt: str(item['activeAt']), value: str(item['value']) };
 }
 
-function parseRule(item: Obj): Rule {
+export function parseRule(item: Obj): Rule {
   return {
     kind: item['type'] === 'recording' ? 'recording' : 'alerting',
     name: str(item['name']),

@@ -196,6 +196,11 @@ fn value(a: f64, b: f64) -> Closeness {
     }
 }
 
+/// Whether two values count as the same.
+pub(super) fn near(a: f64, b: f64) -> bool {
+    value(a, b) != Closeness::Apart
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod generate;
 mod generate_joins;
 pub mod query;
+mod recomputed;
 
 pub use answer::{Answer, Sameness, ask, compare};
 pub use generate::Generator;

@@ -27,10 +27,15 @@ pub(crate) struct Stack {
 impl Stack {
     /// Runs the files in `directory`; ready when all three listen.
     pub(crate) fn start(vigie: &Path, directory: &Path, alertmanager: &str) -> Self {
+        Self::start_with(vigie, directory, alertmanager, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(vigie: &Path, directory: &Path, alertmanager: &str, flags: &[&str]) -> Self {
         let (prometheus, alertmanager, dashboards) =
             (free_address(), alertmanager.to_owned(), free_address());
         let mut command = Command::new(vigie);
-        command.arg("run").arg(directory);
+        command.arg("run").arg(directory).args(flags);
         command.args(["--prometheus.listen-address", &prometheus]);
         command.args(["--alertmanager.listen-address", &alertmanager]);
         command.args(["--dashboards.listen-address", &dashboards]);

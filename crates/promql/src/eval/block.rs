@@ -169,6 +169,21 @@ impl Block {
         self.cells.append(cells);
     }
 
+    /// Appends a part of a stream and charges it to the query's budget. What is there already is not looked at again: a selector of
+    /// very many series comes in thousands of parts.
+    pub(crate) fn append_accounted(
+        &mut self,
+        mut part: Self,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<(), QueryError> {
+        let result = part.account(ctx);
+        self.held.ctx.get_or_insert_with(|| ctx.clone());
+        self.held.samples += std::mem::take(&mut part.held.samples);
+        self.held.bytes += std::mem::take(&mut part.held.bytes);
+        self.append(part);
+        result
+    }
+
     /// Charges what the block holds now to the query's budget.
     ///
     /// A cell without a sample costs an eighth of one: it takes memory, but a sparse result should not fail where upstream's,

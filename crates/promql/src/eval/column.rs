@@ -47,15 +47,14 @@ impl Column<'_> {
     /// The samples as they are returned to users.
     pub(crate) fn to_series(self, labels: LabelSet) -> Series {
         let mut histograms = self.histograms.iter().peekable();
-        let mut series =
-            Series { labels, samples: Vec::with_capacity(self.ts.len()), histograms: Vec::new() };
+        let (mut floats, mut all) = (Vec::with_capacity(self.ts.len()), Vec::new());
         for (i, (&t, &v)) in self.ts.iter().zip(self.values).enumerate() {
             match histograms.next_if(|(at, _)| *at == i) {
-                Some((_, h)) => series.histograms.push((t, Arc::clone(h))),
-                None => series.samples.push((t, v)),
+                Some((_, h)) => all.push((t, Arc::clone(h))),
+                None => floats.push((t, v)),
             }
         }
-        series
+        Series { labels, samples: floats.into(), histograms: all }
     }
 }
 

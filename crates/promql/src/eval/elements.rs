@@ -106,3 +106,73 @@ fn sum(op: BinaryOp, a: &Histogram, b: &Histogram) -> Element {
     let remark = reconciled.bounds_reconciled.then_some(Remark::Reconciled(word));
     Element::Value(Sample::Histogram(Arc::new(h)), remark)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::TestExpression;
+    use crate::parser::{SequenceValue, parse_series_desc};
+
+    fn sample(text: &str) -> Sample {
+        match parse_series_desc(&format!("m {text}")).expect("a series").values.remove(0) {
+            SequenceValue::Float(v) => Sample::Float(v),
+            SequenceValue::Histogram { value, .. } => Sample::Histogram(value),
+            SequenceValue::Omitted => panic!("no sample"),
+        }
+    }
+
+    fn show(element: &Element) -> String {
+        match element {
+            Element::Value(Sample::Float(v), None) => v.to_string(),
+            Element::Value(Sample::Histogram(h), None) => TestExpression(h).to_string(),
+            Element::Value(sample, Some(remark)) => {
+                format!("{}, {remark:?}", show(&Element::Value(sample.clone(), None)))
+            }
+            Element::Compared(holds) => holds.to_string(),
+            Element::Failed(remark) => format!("failed: {remark:?}"),
+        }
+    }
+
+    const H: &str = "{{schema:0 count:6 sum:12 buckets:[2 4]}}";
+    const NHCB: &str = "{{schema:-53 count:3 sum:5 custom_values:[1 2] buckets:[1 2]}}";
+
+    #[test]
+    fn pairs_with_a_histogram() {
+        use BinaryOp::{Add, Div, Eql, Gtr, Mul, Neq, Sub, TrimUpper};
+        for (lhs, op, rhs, expect) in [
+            (H, Mul, "2", "{{count:12 sum:24 buckets:[4 8]}}"),
+            ("2", Mul, H, "{{count:12 sum:24 buckets:[4 8]}}"),
+            (H, Div, "2", "{{count:3 sum:6 buckets:[1 2]}}"),
+            ("2", Div, H, r#"failed: Types("float", "histogram")"#),
+            (H, Add, "2", r#"failed: Types("histogram", "float")"#),
+            (H, Add, H, "{{count:12 sum:24 buckets:[4 8]}}"),
+            (
+                H,
+                Sub,
+                "{{schema:0 count:1 sum:2 buckets:[1]}}",
+                "{{count:5 sum:10 counter_reset_hint:gauge buckets:[1 4]}}",
+            ),
+            (H, Mul, H, r#"failed: Types("histogram", "histogram")"#),
+            (H, Gtr, H, r#"failed: Types("histogram", "histogram")"#),
+            (H, Eql, H, "true"),
+            (H, Neq, H, "false"),
+            (H, Eql, NHCB, "false"),
+            (H, Add, NHCB, "failed: Layout"),
+            ("1", TrimUpper, "1", r#"failed: Types("float", "float")"#),
+        ] {
+            let found = element(op, &sample(lhs), &sample(rhs));
+            assert_eq!(show(&found), expect, "{lhs} {} {rhs}", op.as_str());
+        }
+    }
+
+    #[test]
+    fn what_goes_with_a_sum_and_what_undoes_it() {
+        let other = "{{schema:-53 count:3 sum:5 custom_values:[2 3] buckets:[1 2]}}";
+        let found = element(BinaryOp::Add, &sample(NHCB), &sample(other));
+        assert!(matches!(found, Element::Value(_, Some(Remark::Reconciled(HistogramOp::Add)))), "{found:?}");
+        let reset = "{{schema:0 count:1 sum:1 counter_reset_hint:reset buckets:[1]}}";
+        let none = "{{schema:0 count:1 sum:1 counter_reset_hint:not_reset buckets:[1]}}";
+        let found = element(BinaryOp::Sub, &sample(reset), &sample(none));
+        assert!(matches!(found, Element::Failed(Remark::Collision(HistogramOp::Sub))), "{found:?}");
+    }
+}

@@ -197,7 +197,7 @@ impl Evaluator<'_> {
             }
             samples.push((edges.end, right));
             self.ctx.hold(samples.len())?;
-            all.push(Series { labels: labels.clone(), samples, histograms: Vec::new() });
+            all.push(Series { labels: labels.clone(), samples: samples.into(), histograms: Vec::new() });
             Ok(())
         })?;
         Ok(all)

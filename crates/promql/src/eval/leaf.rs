@@ -60,8 +60,7 @@ impl Evaluator<'_> {
             Node::SelectTime(selector) => {
                 let mut whole = Block::new(grid.steps);
                 self.select(selector, RangeFn::LastTimestamp, grid, &mut |part| {
-                    whole.append(part);
-                    Ok(())
+                    whole.append_accounted(part, &self.ctx)
                 })?;
                 whole.drop_names(self.delayed_name_removal);
                 self.settle(&mut whole)?;

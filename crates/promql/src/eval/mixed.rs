@@ -127,3 +127,54 @@ fn newest(column: Column<'_>, window: std::ops::Range<usize>) -> Option<Sample> 
     };
     (!sample.is_stale()).then_some(sample)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Histogram, STALE_NAN};
+
+    use super::*;
+
+    fn histogram(sum: f64) -> Arc<Histogram> {
+        Arc::new(Histogram { count: 1.0, sum, ..Histogram::default() })
+    }
+
+    #[test]
+    fn a_row_keeps_both_kinds_by_step() {
+        let labels = LabelSet::from_pairs([("a", "b")]);
+        assert!(MixedRow::new(3).finish(&labels).is_none());
+        let mut row = MixedRow::new(70);
+        row.set(1, Sample::Float(2.0));
+        row.set(65, Sample::Histogram(histogram(3.0)));
+        let block = row.finish(&labels).unwrap();
+        assert_eq!(block.labels, [labels]);
+        assert_eq!((block.cells.get(0, 1), block.cells.get(0, 65)), (Some(2.0), None));
+        assert_eq!(block.histogram(0, 65).map(|h| h.sum), Some(3.0));
+        assert_eq!(&*block.presence(0), [1 << 1, 1 << 1]);
+    }
+
+    #[test]
+    fn the_newest_sample_of_a_window() {
+        let histograms = [(1, histogram(5.0)), (3, histogram(STALE_NAN))];
+        let column = Column {
+            ts: &[10, 20, 30, 40, 50],
+            values: &[1.0, 0.0, 3.0, 0.0, STALE_NAN],
+            histograms: &histograms,
+            starts: &[],
+        };
+        let value = |window| match newest(column, window) {
+            None => "nothing".to_owned(),
+            Some(Sample::Float(v)) => v.to_string(),
+            Some(Sample::Histogram(h)) => format!("a histogram of {}", h.sum),
+        };
+        for (window, expect) in [
+            (0..0, "nothing"),
+            (0..1, "1"),
+            (0..2, "a histogram of 5"),
+            (1..3, "3"),
+            (0..4, "nothing"),
+            (0..5, "nothing"),
+        ] {
+            assert_eq!(value(window.clone()), expect, "{window:?}");
+        }
+    }
+}

@@ -102,8 +102,7 @@ impl Evaluator<'_> {
             Node::Select(_) | Node::SelectTime(_) | Node::Window(_) => {
                 let mut all = Block::new(grid.steps);
                 self.stream(node, grid, leaf::Names::Exact, &mut |part| {
-                    all.append(part);
-                    all.account(&self.ctx)
+                    all.append_accounted(part, &self.ctx)
                 })?;
                 Out::Vector(all)
             }

@@ -45,7 +45,7 @@ pub(crate) fn samples_at(matrix: &[Series], t: i64) -> Vec<(LabelSet, Found<'_>)
 
 /// All samples of a series in the order of their times.
 fn points(series: &Series) -> Vec<(i64, Found<'_>)> {
-    let mut all: Vec<_> = series.samples.iter().map(|(t, v)| (*t, Found::Float(*v))).collect();
+    let mut all: Vec<_> = series.samples.iter().map(|(t, v)| (t, Found::Float(v))).collect();
     all.extend(series.histograms.iter().map(|(t, h)| (*t, Found::Histogram(h))));
     all.sort_by_key(|p| p.0);
     all

@@ -10,8 +10,8 @@ mod meta;
 mod source;
 mod view;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use hashbrown::HashMap;
 use kernels::{GridBlock, RangeFn};
@@ -31,10 +31,15 @@ use view::{GroupView, LooseView};
 const UNIT_SERIES: std::ops::RangeInclusive<usize> = 16..=256;
 /// Cells of a unit's results: half a megabyte, so that they are folded while a cache has them.
 const UNIT_CELLS: usize = 1 << 16;
-/// Units in a wave, per thread: what is held before the sink gets it.
-const WAVE_UNITS: usize = 16;
+/// Units in a wave, per thread, at most and at least: what is held before the sink gets it.
+const WAVE_UNITS: std::ops::RangeInclusive<usize> = 2..=16;
+/// Cells of a wave's results, per thread: two megabytes. Eight times as much took no less time.
+const WAVE_CELLS: usize = 1 << 18;
 /// Fewer series than this are not worth a thread.
 const SERIES_PER_THREAD: usize = 512;
+
+/// Asked once: the answer is read from several files of the kernel, which takes as long as a small query.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A series that was selected.
 #[derive(Debug)]
@@ -69,7 +74,7 @@ impl Wave {
 impl Store {
     fn threads(&self, series: usize) -> usize {
         let most = match self.options.read_threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => *CORES,
             n => n,
         };
         series.div_ceil(SERIES_PER_THREAD).clamp(1, most)
@@ -232,9 +237,19 @@ impl Store {
     }
 }
 
+/// Series in a unit of so many steps.
+fn series_in_unit(steps: usize) -> usize {
+    (UNIT_CELLS / steps).clamp(*UNIT_SERIES.start(), *UNIT_SERIES.end())
+}
+
+/// Units in a wave, per thread.
+fn units_in_wave(steps: usize) -> usize {
+    (WAVE_CELLS / (series_in_unit(steps) * steps)).clamp(*WAVE_UNITS.start(), *WAVE_UNITS.end())
+}
+
 /// Entries of one group, or of none, a unit of work each.
 fn units(entries: &[Entry], steps: usize) -> Vec<&[Entry]> {
-    let series = (UNIT_CELLS / steps).clamp(*UNIT_SERIES.start(), *UNIT_SERIES.end());
+    let series = series_in_unit(steps);
     entries.chunk_by(|a, b| a.group == b.group).flat_map(|group| group.chunks(series)).collect()
 }
 
@@ -333,9 +348,10 @@ impl LeafExecutor for Store {
     fn run(&self, request: &LeafRequest, ctx: &QueryContext, sink: &mut dyn LeafSink) -> Result<(), Error> {
         ctx.check()?;
         let selection = self.selection(request)?;
-        let units = units(&selection.entries, request.grid.steps.max(1));
+        let steps = request.grid.steps.max(1);
+        let units = units(&selection.entries, steps);
         let threads = self.threads(selection.entries.len());
-        for wave in units.chunks(threads * WAVE_UNITS) {
+        for wave in units.chunks(threads * units_in_wave(steps)) {
             let results = self.run_wave(&selection, wave, threads, request, ctx);
             let mut failed = None;
             for result in results {

@@ -8,6 +8,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "The Alertmanager handles alerts sent by client applications such as the Prometheus server.",
     positional: None,
     flags: &[MAIN, WEB, CLUSTER, super::prometheus::LOG],
+    also: None,
     style: super::Style::Kingpin,
 };
 

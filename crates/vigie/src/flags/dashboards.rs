@@ -7,9 +7,17 @@ pub(crate) const COMMAND: Command = Command {
     name: "dashboards",
     about: "Dashboards in Grafana's format, drawn from a Prometheus.",
     positional: None,
-    flags: &[MAIN, super::prometheus::LOG],
+    flags: &[MAIN, STARTERS, super::prometheus::LOG],
+    also: None,
     style: super::Style::Kingpin,
 };
+
+/// Also of `vigie run`.
+pub(super) const STARTERS: &[Flag] = &[switch(
+    "starters",
+    "Offer the built-in dashboards and alert rules for hosts, PostgreSQL, Redis and Vigie itself.",
+)
+.on()];
 
 const MAIN: &[Flag] = &[
     value("web.listen-address", "127.0.0.1:3000", "Address to listen on."),

@@ -8,6 +8,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod dashboards;
 pub(crate) mod exporter;
 pub(crate) mod node_exporter;
+mod node_hardware;
 pub(crate) mod postgres_exporter;
 pub(crate) mod prometheus;
 pub(crate) mod redis_exporter;
@@ -131,6 +132,8 @@ pub(crate) struct Command {
     pub(crate) positional: Option<&'static str>,
     /// The flags.
     pub(crate) flags: &'static [&'static [Flag]],
+    /// Another command whose flags of these tables are taken too; `--help` only names it.
+    pub(crate) also: Option<(&'static str, &'static [&'static [Flag]])>,
     /// Which library's habits the original has.
     pub(crate) style: Style,
 }
@@ -157,6 +160,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
+    /// Flags that were given, here or by their environment variable.
+    given: Vec<&'static str>,
     /// Arguments that are no flags.
     pub(crate) positional: Vec<String>,
     /// Flags given that change nothing, and why not.
@@ -165,7 +170,8 @@ pub(crate) struct Parsed {
 
 impl Command {
     fn table(&self) -> impl Iterator<Item = &'static Flag> {
-        self.flags.iter().flat_map(|f| f.iter())
+        let also = self.also.map_or(&[][..], |(_, tables)| tables);
+        self.flags.iter().chain(also).flat_map(|f| f.iter())
     }
 
     /// Parses arguments (the program's and the command's names not among them).
@@ -182,7 +188,12 @@ impl Command {
         args: &[String],
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Outcome, String> {
-        let mut parsed = Parsed { values: BTreeMap::new(), positional: Vec::new(), ignored: Vec::new() };
+        let mut parsed = Parsed {
+            values: BTreeMap::new(),
+            given: Vec::new(),
+            positional: Vec::new(),
+            ignored: Vec::new(),
+        };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let single = || arg.strip_prefix('-').filter(|name| self.style == Style::Go && !name.is_empty());
@@ -227,6 +238,7 @@ impl Command {
                 values.clear();
             }
             values.push(value);
+            parsed.given.push(flag.name);
             parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
         }
         for flag in self.table() {
@@ -244,6 +256,7 @@ impl Command {
                     (Takes::Value, _) => vec![value],
                 };
                 parsed.values.insert(flag.name, values);
+                parsed.given.push(flag.name);
                 parsed.ignored.extend(flag.effect.remark().map(|why| (flag.name, why)));
             }
             parsed.values.entry(flag.name).or_insert_with(|| {
@@ -302,7 +315,7 @@ impl Command {
         };
         row("-h, --[no-]help", "Show context-sensitive help (also try --help-long and --help-man).");
         row("    --[no-]version", "Show application version.");
-        for flag in self.table().filter(|f| !f.hidden) {
+        for flag in self.flags.iter().flat_map(|f| f.iter()).filter(|f| !f.hidden) {
             let left = match flag.takes {
                 Takes::Nothing => format!("    --[no-]{}", flag.name),
                 Takes::Value => format!("    --{}={:?}", flag.name, flag.default),
@@ -315,6 +328,9 @@ impl Command {
             let remark = flag.effect.remark().map(|r| format!(" ({r})")).unwrap_or_default();
             let env = flag.env.map(|variable| format!(" (${variable})")).unwrap_or_default();
             row(&left, &format!("{}{env}{remark}", flag.help));
+        }
+        if let Some((command, _)) = self.also {
+            out.push_str(&format!("\nAnd all flags of `{command} --help` that say what is collected.\n"));
         }
         out
     }
@@ -358,6 +374,28 @@ impl Parsed {
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
         let text = self.get(name);
         text.parse().map_err(|_| format!("--{name}: expected a number, found {text:?}"))
+    }
+
+    /// All flags with all their values in force.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.values.iter().map(|(name, values)| (*name, values.as_slice()))
+    }
+
+    /// The flags that were given, in the order they were.
+    pub(crate) fn given(&self) -> &[&'static str] {
+        &self.given
+    }
+
+    /// What was given of the flags of these tables, as arguments.
+    pub(crate) fn arguments_of(&self, tables: &[&[Flag]]) -> Vec<String> {
+        let of_tables =
+            |name: &&&str| tables.iter().any(|table| table.iter().any(|flag| flag.name == **name));
+        let mut names: Vec<_> = self.given.iter().filter(of_tables).collect();
+        names.sort_unstable();
+        names.dedup();
+        let each =
+            |name: &&&str| self.all(name).iter().map(|value| format!("--{name}={value}")).collect::<Vec<_>>();
+        names.iter().flat_map(each).collect()
     }
 
     /// All flags with the values in force, for `/api/v1/status/flags`.
@@ -419,8 +457,17 @@ mod tests {
             switch("ping", "Whether.").env("TEST_PING"),
             value("addr", "here", "Where.").env("TEST_ADDR"),
         ]],
+        also: Some(("other", &[&[value("path", "/", "More.").repeatable(), switch("net", "More.").on()]])),
         style: Style::Kingpin,
     };
+
+    #[test]
+    fn flags_of_another_command_are_passed_on() {
+        let p = parse("--path=/a --path /b --no-net --addr=x").unwrap();
+        assert_eq!(p.arguments_of(TEST.also.unwrap().1), ["--net=false", "--path=/a", "--path=/b"]);
+        let help = parse("--help").unwrap_err();
+        assert!(help.contains("And all flags of `other --help`") && !help.contains("--path"), "{help}");
+    }
 
     #[test]
     fn reads_the_environment_where_a_flag_is_not_given() {

@@ -8,6 +8,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "The Prometheus monitoring server",
     positional: None,
     flags: &[CONFIG, WEB, RECEIVE, STORAGE, super::store::STORE, AGENT, RULES, QUERY, LOG, HIDDEN],
+    also: None,
     style: super::Style::Kingpin,
 };
 

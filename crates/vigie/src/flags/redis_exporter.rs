@@ -8,6 +8,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "Prometheus exporter for Redis and Valkey metrics.",
     positional: None,
     flags: &[SERVER, KEYS, FAMILIES, WEB, LOG, OWN],
+    also: None,
     style: Style::Go,
 };
 

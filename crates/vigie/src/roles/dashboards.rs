@@ -45,6 +45,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let plain = provisioning.parent().map(|p| p.join("dashboards"));
     let url = flags.get("prometheus.url").trim_end_matches('/').to_owned();
     let web_config = flags.get("web.config.file").to_owned();
+    let starters = flags.is_on("starters");
     super::runtime()?.block_on(async move {
         let client = httpclient::Client::new(
             &config::HttpClientConfig::default(),
@@ -53,7 +54,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         .map_err(|e| Failure::new(e.to_string()))?;
         let options = Options {
             storage_path: PathBuf::from(flags.get("storage.path")),
-            sources: Sources { provisioning: Some(provisioning), plain },
+            sources: Sources { provisioning: Some(provisioning), plain, starters },
             upstream: Upstream::Remote { client: Arc::new(client), url },
             anonymous,
             clock: super::system_clock(),

@@ -2,6 +2,8 @@
 
 mod active_queries;
 pub(crate) mod alertmanager;
+mod built_in;
+mod configuration;
 pub(crate) mod dashboards;
 mod exporter;
 mod features;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use tokio::net::TcpListener;
 use web::server::{ServerOptions, Shutdown};
 
 use crate::Failure;
@@ -61,6 +64,16 @@ pub(crate) async fn serve_all(
         tracing::info!(address = %address, "Listening on");
         listeners.push(listener);
     }
+    serve_listeners(listeners, router, options, shutdown).await
+}
+
+/// Serves `router` on listeners until `shutdown`; tells the first failure.
+pub(crate) async fn serve_listeners(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    options: &ServerOptions,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     let mut tasks = tokio::task::JoinSet::new();
     for listener in listeners {
         let (router, options, shutdown) = (router.clone(), options.clone(), shutdown.clone());

@@ -1,13 +1,11 @@
 //! The Prometheus role: store, engine, scraping, rules, notification, API.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use config::rules::RuleFile;
-use config::{Config, Loaded};
 use parking_lot::RwLock;
 use remote::write::{Limits, Receiver};
 use telemetry::{Gauge, Registry};
@@ -15,6 +13,8 @@ use tokio::sync::mpsc;
 use web::api::{Api, BuildInfo, Lifecycle, ReloadRequest, RemoteWrite, RuntimeFacts, Turns};
 use web::server::{ServerOptions, Shutdown};
 
+use super::built_in::{self, BuiltIn};
+use super::configuration::{Checked, Configuration};
 use super::query_watch::Watch;
 use super::store::{StoreConfig, StoreFlags};
 use super::{Clock, features, metrics, store_metrics};
@@ -23,10 +23,8 @@ use crate::flags::Parsed;
 
 /// How the role runs.
 pub(crate) struct Options {
-    /// `prometheus.yml`; `None`: the text of [`Options::default_config`].
-    pub(crate) config_file: Option<PathBuf>,
-    /// The configuration where there is no file.
-    pub(crate) default_config: String,
+    /// What is to be done, read again at each reload.
+    pub(crate) configuration: Configuration,
     /// The store's directory.
     pub(crate) storage_path: PathBuf,
     /// The store's flags.
@@ -49,6 +47,12 @@ pub(crate) struct Options {
     pub(crate) notifier: notifier::ManagerOptions,
     /// The Alertmanager of this process, if there is one, and the addresses that mean it.
     pub(crate) local_alertmanager: Option<(Arc<dyn notifier::LocalAlertmanager>, Vec<String>)>,
+    /// Exporters of this process, to be scraped without being written in the configuration.
+    pub(crate) built_in: Vec<Arc<BuiltIn>>,
+    /// Addresses of this process's other servers, and their pages.
+    pub(crate) own_pages: Vec<(Vec<String>, Arc<dyn scrape::LocalPages>)>,
+    /// The addresses that mean this role, where its own target needs no socket.
+    pub(crate) own_names: Vec<String>,
     /// What `/api/v1/status/flags` shows.
     pub(crate) flags: BTreeMap<String, String>,
     /// The clock.
@@ -98,8 +102,7 @@ pub(crate) struct Running {
 }
 
 struct Parts {
-    config_file: Option<PathBuf>,
-    default_config: String,
+    configuration: Configuration,
     store: Arc<tsdb::Store>,
     store_path: PathBuf,
     store_flags: StoreFlags,
@@ -116,12 +119,6 @@ struct Parts {
     clock: Clock,
 }
 
-/// A configuration whose every file was read and found right.
-struct Checked {
-    config: Loaded<Config>,
-    rule_files: Vec<(PathBuf, RuleFile)>,
-}
-
 /// `vigie prometheus`
 pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let listen = flags.all("web.listen-address").to_vec();
@@ -134,8 +131,7 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
     let server = server_options(flags)?;
     let engine = engine_options(flags)?;
     let options = Options {
-        config_file: Some(PathBuf::from(flags.get("config.file"))),
-        default_config: String::new(),
+        configuration: Configuration::of_file(PathBuf::from(flags.get("config.file"))),
         storage_path: PathBuf::from(flags.get("storage.tsdb.path")),
         store: StoreFlags::read(flags)?,
         listen_port: port_of(&first),
@@ -146,6 +142,9 @@ pub(crate) fn main(flags: &Parsed) -> Result<(), Failure> {
         engine,
         notifier: notifier_options(flags)?,
         local_alertmanager: None,
+        built_in: Vec::new(),
+        own_pages: Vec::new(),
+        own_names: Vec::new(),
         flags: flags.in_force(),
         clock: super::system_clock(),
         external_url,
@@ -222,7 +221,7 @@ pub(crate) fn port_of(address: &str) -> u16 {
 
 /// Starts all parts with the configuration and returns once they run. Must be called within the runtime.
 pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Running, Failure> {
-    let checked = check(options.config_file.as_deref(), &options.default_config, &options.engine.parser)?;
+    let checked = options.configuration.read(&options.engine.parser)?;
     let registry = Registry::new();
     let clock = Arc::clone(&options.clock);
     super::create_dir(&options.storage_path)?;
@@ -248,6 +247,13 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
     let notifier = Arc::new(notifier);
     let scrape =
         Arc::new(scrape::Manager::new(store.clone(), store.clone(), scrape::ManagerOptions::default()));
+    let exporters = options.built_in.iter().zip(&checked.beside);
+    for (exporter, _) in exporters.filter(|(exporter, beside)| exporter.answers(**beside)) {
+        scrape.add_local(exporter.job.names.clone(), &built_in::pages(exporter.router.clone()));
+    }
+    for (names, pages) in options.own_pages {
+        scrape.add_local(names, &pages);
+    }
     let rules = Arc::new(rules::Manager::new(
         Arc::clone(&engine),
         store.clone(),
@@ -305,8 +311,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         clock: Arc::clone(&clock),
     });
     let parts = Arc::new(Parts {
-        config_file: options.config_file,
-        default_config: options.default_config,
+        configuration: options.configuration,
         store,
         store_path: options.storage_path,
         store_flags: options.store,
@@ -333,6 +338,8 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
             .with(&[]),
         clock,
     });
+    let router = web::api::router(Arc::clone(&api));
+    parts.scrape.add_local(options.own_names, &built_in::pages(router.clone()));
     parts.apply(checked).await.map_err(Failure::new)?;
     api.lifecycle.set_ready();
     tracing::info!("Server is ready to receive web requests.");
@@ -343,7 +350,7 @@ pub(crate) async fn start(options: Options, shutdown: &Shutdown) -> Result<Runni
         Arc::clone(&parts.clock),
         shutdown,
     );
-    Ok(Running { router: web::api::router(api), reloads, parts })
+    Ok(Running { router, reloads, parts })
 }
 
 /// The remote write receiver, if there is to be one.
@@ -384,11 +391,11 @@ impl Parts {
     /// Answers wishes to reload, one after the other.
     async fn reload_on(self: Arc<Self>, mut wishes: mpsc::Receiver<ReloadRequest>) {
         while let Some(answer) = wishes.recv().await {
-            let file = self.config_file.clone();
-            let default = self.default_config.clone();
-            let parser = self.api.engine.options().parser;
-            let checked =
-                tokio::task::spawn_blocking(move || check(file.as_deref(), &default, &parser)).await;
+            let parts = Arc::clone(&self);
+            let checked = tokio::task::spawn_blocking(move || {
+                parts.configuration.read(&parts.api.engine.options().parser)
+            })
+            .await;
             let outcome = match checked {
                 Ok(Ok(checked)) => self.apply(checked).await,
                 Ok(Err(failure)) => {
@@ -406,7 +413,7 @@ impl Parts {
     }
 
     async fn apply(&self, checked: Checked) -> Result<(), String> {
-        let Checked { config, rule_files } = checked;
+        let Checked { config, rule_files, .. } = checked;
         for warning in &config.warnings {
             tracing::warn!(warning = %warning, "Configuration");
         }
@@ -429,8 +436,7 @@ impl Parts {
             return Err(format!("{}\nall else of the new configuration is in force", refused.join("; ")));
         }
         self.note(true);
-        let file = self.config_file.as_deref().unwrap_or(Path::new("(built in)"));
-        tracing::info!(filename = %file.display(), "Completed loading of configuration file");
+        tracing::info!(filename = %self.configuration.origin().display(), "Completed loading of configuration file");
         Ok(())
     }
 
@@ -442,33 +448,6 @@ impl Parts {
             self.reload_time.set(now_ms as f64 / 1000.0);
         }
     }
-}
-
-/// Reads the configuration and all its rule files, and checks expressions and templates.
-fn check(
-    file: Option<&Path>,
-    default: &str,
-    parser: &promql::parser::ParserOptions,
-) -> Result<Checked, Failure> {
-    let config = match file {
-        Some(path) => config::load_file(path),
-        None => config::load_str(default, Path::new("(built in)")),
-    }
-    .map_err(|e| Failure::new(e.to_string()))?;
-    let mut rule_files = Vec::new();
-    let mut wrong = Vec::new();
-    for path in config.value.rule_file_paths() {
-        match config::rules::load_file(&path) {
-            Ok(file) => {
-                // The text is only for snippets in messages; a file that vanished meanwhile gives none.
-                let text = std::fs::read_to_string(&path).unwrap_or_default();
-                wrong.extend(rules::check_file(&path, &text, &file, parser).iter().map(ToString::to_string));
-                rule_files.push((path, file));
-            }
-            Err(e) => wrong.push(e.to_string()),
-        }
-    }
-    if wrong.is_empty() { Ok(Checked { config, rule_files }) } else { Err(Failure::new(wrong.join("\n"))) }
 }
 
 /// What this program was built from.

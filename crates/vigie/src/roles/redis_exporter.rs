@@ -96,8 +96,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_flag_of_the_table_is_understood() {
-        router(&parse(&[])).unwrap();
-        router(&parse(&["-is-cluster", "-check-keys=db3=a*,b", "--web.telemetry-path", "/m"])).unwrap();
+        drop(router(&parse(&[])).unwrap());
+        drop(router(&parse(&["-is-cluster", "-check-keys=db3=a*,b", "--web.telemetry-path", "/m"])).unwrap());
         for (wrong, says) in [
             ("-check-keys=a=b=c", "couldn't parse check-keys"),
             ("-redis.addr=http://x", "-redis.addr: unknown scheme"),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use dashboards::{Sources, Upstream};
 use web::server::{ServerOptions, Shutdown};
 
+use super::built_in::{self, BuiltIn};
+use super::configuration::Configuration;
 use super::prometheus::{WaysIn, port_of};
 use super::store::StoreFlags;
 use super::{alertmanager as am, dashboards as panels, prometheus as prom};
@@ -40,6 +42,8 @@ struct Addresses {
     prometheus: String,
     alertmanager: String,
     dashboards: String,
+    /// By job, those that are on.
+    exporters: Vec<(&'static str, String)>,
 }
 
 /// `vigie run`
@@ -78,12 +82,18 @@ impl Addresses {
             prometheus: address("prometheus.listen-address", 9090),
             alertmanager: address("alertmanager.listen-address", 9093),
             dashboards: address("dashboards.listen-address", 3000),
+            exporters: built_in::on(flags).map(|(job, flag, port)| (job, address(flag, port))).collect(),
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        let exporters = self.exporters.iter().map(|(_, address)| address);
+        [&self.prometheus, &self.alertmanager, &self.dashboards].into_iter().chain(exporters)
     }
 
     /// Beyond loopback nothing is served without passwords.
     fn check(&self, flags: &Parsed, found: &Found) -> Result<(), Failure> {
-        for address in [&self.prometheus, &self.alertmanager, &self.dashboards] {
+        for address in self.all() {
             if !panels::is_loopback(address) && found.web_config.is_none() {
                 return Err(Failure::new(format!(
                     "{address} can be reached from other machines and nothing asks for a password; put a web.yml with \
@@ -119,6 +129,16 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
     let local = alertmanager
         .as_ref()
         .map(|role| (am::local(Arc::clone(&role.service)), names_of(&addresses.alertmanager)));
+    let own_pages = alertmanager
+        .iter()
+        .map(|role| (names_of(&addresses.alertmanager), built_in::pages(role.router.clone())))
+        .collect();
+    let (mut built_in, mut exporter_ports) = (Vec::new(), Vec::new());
+    for (job, address) in &addresses.exporters {
+        let (exporter, listener) = BuiltIn::new(job, address, built_in::router(job, flags)?).await?;
+        exporter_ports.extend(listener.map(|listener| (listener, exporter.router.clone())));
+        built_in.push(Arc::new(exporter));
+    }
     let external_url = local_url(&addresses.prometheus)?;
     let engine = prom::engine_options(flags)?;
     let rules = rules::ManagerOptions {
@@ -129,11 +149,15 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
     };
     let prometheus = prom::start(
         prom::Options {
-            config_file: found.prometheus.clone(),
-            default_config: default_config(
-                &addresses.prometheus,
-                alertmanager.is_some().then_some(&addresses.alertmanager),
-            ),
+            configuration: Configuration {
+                file: found.prometheus.clone(),
+                default_text: default_config(
+                    &addresses.prometheus,
+                    alertmanager.is_some().then_some(&addresses.alertmanager),
+                ),
+                own_rule_files: starter_rules(flags, found, storage)?,
+                built_in: built_in.iter().map(|exporter| exporter.job.clone()).collect(),
+            },
             storage_path: storage.join("prometheus"),
             store: StoreFlags::read(flags)?,
             external_url,
@@ -145,6 +169,9 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             rules,
             notifier: notifier::ManagerOptions::default(),
             local_alertmanager: local,
+            built_in: built_in.clone(),
+            own_pages,
+            own_names: names_of(&addresses.prometheus),
             flags: flags.in_force(),
             clock: Arc::clone(&clock),
         },
@@ -157,6 +184,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             sources: Sources {
                 provisioning: found.provisioning.clone(),
                 plain: found.plain_dashboards.clone(),
+                starters: flags.is_on("starters"),
             },
             upstream: Upstream::Local(prometheus.router.clone()),
             anonymous: flags.is_on("auth.anonymous"),
@@ -180,6 +208,11 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             served
         }
     };
+    let exporters = exporter_ports.into_iter().map(|(listener, router)| {
+        let (server, shutdown) = (server.clone(), shutdown.clone());
+        async move { super::serve_listeners(vec![listener], router, &server, &shutdown).await }
+    });
+    let exporters: Vec<_> = exporters.map(tokio::spawn).collect();
     let (a, b, c) = tokio::join!(
         serve(&addresses.prometheus, prometheus.router.clone()),
         serve(&addresses.dashboards, panels_router),
@@ -190,6 +223,11 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
             }
         },
     );
+    for exporter in exporters {
+        if let Ok(Err(failure)) = exporter.await {
+            tracing::error!(err = failure.message, "Serving a built-in exporter's page ended");
+        }
+    }
     prometheus.stop().await;
     if let Some(role) = &alertmanager {
         role.stop().await;
@@ -204,13 +242,23 @@ fn local_url(address: &str) -> Result<url::Url, Failure> {
 }
 
 /// The forms in which a configuration may name an address of this process.
-fn names_of(address: &str) -> Vec<String> {
+pub(crate) fn names_of(address: &str) -> Vec<String> {
     let port = port_of(address);
     let mut names = vec![address.to_owned()];
     if panels::is_loopback(address) || address.starts_with("0.0.0.0") || address.starts_with(':') {
         names.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| format!("{h}:{port}")));
     }
     names
+}
+
+/// The starter rules, written where the rule loader reads them, if they are wanted.
+fn starter_rules(flags: &Parsed, found: &Found, storage: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let by_default = found.prometheus.is_none() && flags.is_on("starters");
+    if !by_default && !flags.is_on("starter-rules") {
+        return Ok(Vec::new());
+    }
+    dashboards::starters::write_rules(&storage.join("starters/rules"))
+        .map_err(|e| Failure::new(format!("write the starter rules: {e}")))
 }
 
 /// Without a `prometheus.yml` the stack watches itself.
@@ -237,13 +285,24 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
     };
     let library = panels.library();
     println!("Vigie watches.");
-    println!("  found   prometheus.yml    {}", shown(&found.prometheus, "none: watching itself only"));
+    println!(
+        "  found   prometheus.yml    {}",
+        shown(&found.prometheus, "none: watching itself and what follows")
+    );
     println!(
         "          alertmanager.yml  {}",
         shown(&found.alertmanager, "none: alerts are shown, nobody is notified")
     );
-    println!("          dashboards        {} ({} with problems)", library.len(), library.problems().len());
+    println!(
+        "          dashboards        {}, and {} built in ({} with problems)",
+        library.len() - library.starters(),
+        library.starters(),
+        library.problems().len()
+    );
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
+    for (job, address) in &addresses.exporters {
+        println!("  watches {:<17} job {job}, target localhost:{}", built_in::subject(job), port_of(address));
+    }
     println!(
         "  serves  dashboards        http://{}/  (user admin; a new installation's password is admin unless VIGIE_ADMIN_PASSWORD gave another)",
         addresses.dashboards

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use model::{Histogram, LabelSet, TimestampMs};
-use promql::{QueryStats, Series, StepStats, Value};
+use promql::{Cursor, QueryStats, Series, StepStats, Value};
 use serde::Serialize;
 
 use crate::json;
 use crate::stream::{PIECE_BYTES, Pieces};
-
-/// How many points are written before looking at how much there is.
-const POINTS_AT_ONCE: usize = 256;
 
 /// `{"resultType":…,"result":…,"stats":…}`
 pub(super) struct ResultJson {
@@ -31,7 +28,9 @@ enum Rest {
 /// A series whose points are being written.
 struct OpenSeries {
     series: Series,
-    floats: usize,
+    floats: Cursor,
+    /// Whether the list of floats is begun and not ended.
+    open: bool,
     histograms: usize,
 }
 
@@ -112,7 +111,7 @@ impl Rest {
                     None => {
                         let Some(series) = series.next() else { return false };
                         open_element(out, first, &series.labels);
-                        OpenSeries { series, floats: 0, histograms: 0 }
+                        OpenSeries { series, floats: Cursor::default(), open: false, histograms: 0 }
                     }
                 };
                 if current.write(out) {
@@ -140,20 +139,16 @@ fn open_element(out: &mut Vec<u8>, first: First, labels: &LabelSet) {
 impl OpenSeries {
     /// Writes points until there is a piece; whether there are more.
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
-        let samples = &self.series.samples;
-        while self.floats < samples.len() {
-            let end = samples.len().min(self.floats + POINTS_AT_ONCE);
-            for (i, &(ts, value)) in samples[self.floats..end].iter().enumerate() {
-                let before: &[u8] = if self.floats + i == 0 { b",\"values\":[" } else { b"," };
-                out.extend_from_slice(before);
-                json::write_point(out, ts, value);
-            }
-            self.floats = end;
-            if end == samples.len() {
-                out.push(b']');
-            } else if out.len() >= PIECE_BYTES {
+        while let Some((ts, value)) = self.series.samples.next_at(&mut self.floats) {
+            out.extend_from_slice(if self.open { b"," } else { b",\"values\":[" });
+            self.open = true;
+            json::write_point(out, ts, value);
+            if out.len() >= PIECE_BYTES {
                 return true;
             }
+        }
+        if std::mem::take(&mut self.open) {
+            out.push(b']');
         }
         let histograms = &self.series.histograms;
         for (ts, histogram) in &histograms[self.histograms..] {
@@ -342,7 +337,11 @@ mod tests {
     #[test]
     fn a_long_series_comes_in_pieces() {
         let samples: Vec<(i64, f64)> = (0..10_000).map(|i| (i * 1000, i as f64 + 0.5)).collect();
-        let series = |samples| Series { labels: LabelSet::empty(), samples, histograms: vec![] };
+        let series = |samples: Vec<_>| Series {
+            labels: LabelSet::empty(),
+            samples: samples.into(),
+            histograms: vec![],
+        };
         let value = Value::Matrix(vec![series(samples), series(vec![(0, 1.0)])]);
         let (text, largest) = written(value, Some(b"{}".to_vec()));
         assert!(largest < 2 * PIECE_BYTES, "{largest}");
@@ -378,8 +377,11 @@ mod tests {
             written(Value::Vector(vec![sample]), None).0,
             format!(r#"{{"resultType":"vector","result":[{{"metric":{{}},"histogram":[1,{object}]}}]}}"#)
         );
-        let series =
-            Series { labels, samples: vec![(0, 1.0)], histograms: vec![(1000, histogram), (2000, empty)] };
+        let series = Series {
+            labels,
+            samples: vec![(0, 1.0)].into(),
+            histograms: vec![(1000, histogram), (2000, empty)],
+        };
         assert_eq!(
             written(Value::Matrix(vec![series]), None).0,
             format!(

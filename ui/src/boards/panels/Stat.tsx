@@ -22,7 +22,7 @@ function createSize(): { ref: (element: HTMLElement) => void; size: () => { widt
 
 /** As big as fits: `share` of the height, and the text within the width. */
 function fontSize(text: string, share: number, most: number): string {
-  return `min(${share}cqh, ${Math.round(165 / Math.max(2, text.length))}cqw, ${most}px)`;
+  return `min(${share}cqh, ${Math.round(150 / Math.max(2, text.length))}cqw, ${most}px)`;
 }
 
 export function Stat(props: PanelProps): JSX.Element {
@@ -52,7 +52,7 @@ function StatTile(tile: { item: Single; many: boolean; props: PanelProps }): JSX
       ? { background: colorMode === 'background' ? `linear-gradient(120deg, ${color}, color-mix(in srgb, ${color} 78%, #000))` : color, color: '#fff', 'text-shadow': '0 0 3px rgb(0 0 0 / 0.35)' }
       : {};
   return (
-    <div class="stat" style={style()} data-value={value}>
+    <div class="stat" classList={{ sparked: spark !== undefined }} style={style()} data-value={value}>
       <Show when={spark}>
         {(paths) => (
           <svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
@@ -67,7 +67,7 @@ function StatTile(tile: { item: Single; many: boolean; props: PanelProps }): JSX
         </div>
       </Show>
       <Show when={showValue}>
-        <div class="big" style={{ 'font-size': fontSize(value, showName ? 44 : 58, 72), color: colorMode === 'value' ? color : undefined }}>
+        <div class="big" style={{ 'font-size': fontSize(value, spark !== undefined ? 40 : showName ? 44 : 58, 72), color: colorMode === 'value' ? color : undefined }}>
           {value}
         </div>
       </Show>

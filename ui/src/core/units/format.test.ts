@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { increments } from './increments';
 import golden from './golden.json';
 import { formatValue } from './format';
 import { fromNow } from './date';
@@ -36,4 +37,13 @@ test('relative dates', () => {
   expect(fromNow(now + 3 * 3_600_000, now)).toBe('in 3 hours');
   expect(fromNow(now - 40 * 86_400_000, now)).toBe('a month ago');
   expect(fromNow(now - 800 * 86_400_000, now)).toBe('2 years ago');
+});
+
+test('ticks are round in their unit', () => {
+  for (const [unit, expected] of [['bytes', 2 ** 29], ['binBps', 2 ** 30], ['s', 300], ['s', 0.002], ['s', 86_400]] as const) expect(increments(unit), unit).toContain(expected);
+  for (const unit of ['short', 'percentunit', '', 'decbytes']) expect(increments(unit), unit).toBeUndefined();
+  for (const unit of ['bytes', 's']) {
+    const list = increments(unit) ?? [];
+    expect([...list].sort((a, b) => a - b), `${unit} ascends`).toEqual(list);
+  }
 });

@@ -18,6 +18,9 @@ const ALWAYS: [(&str, &str); 4] = [
     ("repl-backlog-size", "config_repl_backlog_size"),
 ];
 
+/// Most databases a server may have: each is told of, with keys or without.
+const MAX_DATABASES: u32 = 100_000;
+
 /// A server's settings; none where it did not tell them.
 #[derive(Debug, Default)]
 pub(crate) struct ServerConfig(Vec<(String, String)>);
@@ -39,7 +42,8 @@ impl ServerConfig {
     /// Where it is no number, which ends a scrape.
     pub(crate) fn databases(&self) -> Result<Option<u32>, String> {
         let parse = |text: &str| {
-            text.parse().map_err(|_| format!("invalid config value for key databases: {text:?}"))
+            let number = text.parse::<u32>().ok().filter(|n| *n <= MAX_DATABASES);
+            number.ok_or_else(|| format!("invalid config value for key databases: {text:?}"))
         };
         self.get("databases").map(parse).transpose()
     }
@@ -144,6 +148,9 @@ mod tests {
             ("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub"),
         ]);
         assert_eq!(config.databases(), Ok(Some(4)));
+        for wrong in ["x", "-1", "4000000000"] {
+            assert!(ServerConfig::new(vec![("databases".to_owned(), wrong.to_owned())]).databases().is_err());
+        }
         let mut sheet = Sheet::new("redis");
         config.write(&mut sheet, None);
         let found = lines(sheet);

@@ -4,13 +4,16 @@ use std::io;
 use std::time::Duration;
 
 use httpclient::Tls;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::address::{Address, Place};
-use crate::resp::{self, Broken, Limits, Value};
+use crate::resp::{self, Broken, Decoder, Limits, Value};
+
+/// Room for what is read at once.
+const READ_BYTES: usize = 16 << 10;
 
 /// Why a server could not be asked. The text has no password.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +78,13 @@ impl Patience {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// An open connection. Once a call failed it is of no more use.
+/// An open connection. Once a call failed or was cancelled, all later ones fail.
 pub(crate) struct Connection {
-    stream: BufReader<Box<dyn Stream>>,
+    stream: Box<dyn Stream>,
+    /// What has come and is not decoded yet.
+    held: Vec<u8>,
+    /// A batch failed, or is under way: what comes next may be the answer to something else.
+    is_broken: bool,
     patience: Patience,
 }
 
@@ -90,7 +97,7 @@ impl Connection {
         patience: Patience,
     ) -> Result<Self, Fault> {
         let stream = patience.wait("dial", dial(&address.place, tls)).await?;
-        let mut connection = Self { stream: BufReader::with_capacity(16 << 10, stream), patience };
+        let mut connection = Self { stream, held: Vec::new(), is_broken: false, patience };
         let db = address.db.to_string();
         let mut batch = Batch::default();
         if let Some(password) = &credentials.password {
@@ -118,19 +125,38 @@ impl Connection {
         if batch.count == 0 {
             return Ok(Vec::new());
         }
-        let Self { stream, patience } = self;
-        patience
+        if std::mem::replace(&mut self.is_broken, true) {
+            return Err(Fault::Broken("the connection failed before".to_owned()));
+        }
+        let Self { stream, held, patience, .. } = self;
+        let replies = patience
             .wait("read", async {
                 // Redis keeps replies in memory while it reads on, so writing all before reading cannot lock up.
                 stream.write_all(&batch.bytes).await.map_err(Broken::Io)?;
                 stream.flush().await.map_err(Broken::Io)?;
                 let mut replies = Vec::with_capacity(batch.count);
-                for _ in 0..batch.count {
-                    replies.push(resp::read_reply(stream, Limits::DEFAULT).await?);
+                let mut decoder = Decoder::new(Limits::DEFAULT);
+                while replies.len() < batch.count {
+                    let mut bytes = held.as_slice();
+                    while replies.len() < batch.count
+                        && let Some(reply) = decoder.feed(&mut bytes)?
+                    {
+                        replies.push(reply);
+                    }
+                    held.drain(..held.len() - bytes.len());
+                    if replies.len() < batch.count {
+                        held.reserve(READ_BYTES);
+                        // What is held at most is one string, whose length the decoder has bounded, as it bounds the whole batch.
+                        if stream.read_buf(held).await.map_err(Broken::Io)? == 0 {
+                            return Err(Broken::Io(io::ErrorKind::UnexpectedEof.into()).into());
+                        }
+                    }
                 }
                 Ok(replies)
             })
-            .await
+            .await?;
+        self.is_broken = false;
+        Ok(replies)
     }
 
     /// One command.
@@ -197,7 +223,6 @@ fn reason(what: &str, e: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
     use super::*;

@@ -12,7 +12,7 @@ use crate::connect::{Batch, Connection, Fault};
 use crate::info::{self, Info};
 use crate::keys::{self, Exposed, Keys};
 use crate::resp::Value;
-use crate::scan::{Order, Scanner};
+use crate::scan::{Found, Order, Scanner};
 use crate::server::Server;
 use crate::sheet::Sheet;
 use crate::streams::Streams;
@@ -20,6 +20,9 @@ use crate::{Options, clients, cluster, latency, modules, sentinel, streams};
 
 /// Part of the time a scraper has that is left for sending the page.
 const RESERVE: f64 = 0.1;
+
+/// Longest error that becomes a label.
+const MAX_ERROR_CHARS: usize = 500;
 
 /// What is scraped, and how its scrapes went.
 pub(crate) struct Target {
@@ -62,7 +65,9 @@ impl Target {
             if options.role_label && !sheet.has_role() {
                 sheet.set_role("");
             }
-            let labels = [("err", error)];
+            // A server's words may be long.
+            let error: String = error.chars().take(MAX_ERROR_CHARS).collect();
+            let labels = [("err", error.as_str())];
             sheet.gauge("exporter_last_scrape_error", "The last scrape error status.", &labels, 1.0 - up);
             sheet.gauge("up", "Information about the Redis instance", &[], up);
             let took = begin.elapsed().as_secs_f64();
@@ -261,23 +266,23 @@ impl Target {
         if with_keys {
             let (mut keys, mut streams) = (Keys::new(), Streams::new());
             if let Some(found) = &found {
-                keys.clone_from(&found.keys);
-                streams.clone_from(&found.streams);
                 for (spec, count) in &found.counts {
                     let (db, key) = (format!("db{}", spec.db), String::from_utf8_lossy(&spec.key));
                     let labels = [("db", db.as_str()), ("key", &key)];
                     sheet.gauge("keys_count", "Count of keys", &labels, *count as f64);
                 }
             }
-            if let Err(e) = self.ask_keys(connection, server, &mut keys, &mut streams).await {
+            if let Err(e) = self.ask_keys(connection, server, &mut keys, &mut streams, deadline).await {
                 tracing::error!(err = %e, "Keys cannot be asked about");
             }
-            keys::write(
-                sheet,
-                &keys,
-                Exposed { values: options.key_values, absent: options.legacy_families },
-            );
-            streams::write(sheet, &streams);
+            let none = Found::default();
+            let found = found.as_deref().unwrap_or(&none);
+            // What was asked about now goes before what the scan found.
+            let found_keys = found.keys.iter().filter(|(spec, _)| !keys.contains_key(spec));
+            let exposed = Exposed { values: options.key_values, absent: options.legacy_families };
+            keys::write(sheet, keys.iter().chain(found_keys), exposed);
+            let found_streams = found.streams.iter().filter(|(spec, _)| !streams.contains_key(spec));
+            streams::write(sheet, streams.iter().chain(found_streams));
         }
         if !options.key_groups.is_empty()
             && let Some(found) = &found
@@ -301,6 +306,7 @@ impl Target {
         server: &Server,
         keys: &mut Keys,
         streams: &mut Streams,
+        deadline: Option<Instant>,
     ) -> Result<(), Fault> {
         let options = &*self.options;
         let (single_keys, single_streams) = (options.single_keys(), options.single_streams());
@@ -314,11 +320,11 @@ impl Target {
         let nodes = connection.ask(&["CLUSTER", "NODES"]).await?.into_text().unwrap_or_default();
         let nodes = cluster::parse(&nodes);
         for (node, specs) in cluster::by_node(&nodes, &single_keys) {
-            let mut there = server.at(node.address(&server.address)).connect(None).await?;
+            let mut there = server.at(node.address(&server.address)).connect(deadline).await?;
             keys::read(&mut there, &specs, false, keys).await?;
         }
         for (node, specs) in cluster::by_node(&nodes, &single_streams) {
-            let mut there = server.at(node.address(&server.address)).connect(None).await?;
+            let mut there = server.at(node.address(&server.address)).connect(deadline).await?;
             streams::read(&mut there, &specs, false, options.consumers(), streams).await?;
         }
         Ok(())

@@ -177,7 +177,11 @@ pub(crate) struct Exposed {
 }
 
 /// Writes keys.
-pub(crate) fn write(sheet: &mut Sheet, keys: &Keys, exposed: Exposed) {
+pub(crate) fn write<'k>(
+    sheet: &mut Sheet,
+    keys: impl Iterator<Item = (&'k KeySpec, &'k Key)>,
+    exposed: Exposed,
+) {
     for (spec, key) in keys {
         let (db, name) = (format!("db{}", spec.db), String::from_utf8_lossy(&spec.key));
         let labels = [("db", db.as_str()), ("key", &name)];
@@ -249,7 +253,7 @@ mod tests {
         .into();
         let check = |values, absent| {
             let mut sheet = Sheet::new("redis");
-            write(&mut sheet, &keys, Exposed { values, absent });
+            write(&mut sheet, keys.iter(), Exposed { values, absent });
             lines(sheet)
         };
         assert_eq!(

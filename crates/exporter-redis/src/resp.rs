@@ -6,26 +6,24 @@
 use std::fmt;
 use std::io;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
-
-/// Bounds of one reply.
+/// Bounds of the replies to one batch of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Bytes of all its strings together.
+    /// Bytes of all their lines and strings together.
     pub(crate) total_bytes: usize,
-    /// Values in it, at all depths.
+    /// Values in them, at all depths.
     pub(crate) values: usize,
     /// Arrays within arrays.
     pub(crate) depth: usize,
 }
 
 impl Limits {
-    /// Far more than any reply that an exporter asks for.
+    /// Far more than anything that an exporter asks for.
     pub(crate) const DEFAULT: Self = Self { total_bytes: 64 << 20, values: 1 << 20, depth: 16 };
 }
 
 /// Longest line that is not a string's body: a number, a status, an error.
-const MAX_LINE_BYTES: u64 = 64 << 10;
+const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,85 +128,128 @@ pub(crate) fn push_command(out: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-/// Reads one reply. Not cancel safe: after a cancelled read the connection is of no more use.
-pub(crate) async fn read_reply(
-    from: &mut (impl AsyncBufRead + Unpin),
-    limits: Limits,
-) -> Result<Value, Broken> {
-    let mut left = Limits { ..limits };
-    // Arrays not yet complete, with the number of values each still lacks.
-    let mut open: Vec<(usize, Vec<Value>)> = Vec::new();
-    let mut line = Vec::new();
-    loop {
-        left.values = left.values.checked_sub(1).ok_or(Broken::Garbage("too many values"))?;
-        read_line(from, &mut line).await?;
+/// Puts the replies to one batch together from bytes as they come.
+///
+/// Each line and each string is looked at once it is there as a whole, so that nothing is decoded twice, and no future is polled for what
+/// has arrived.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    left: Limits,
+    /// Arrays not yet complete, with the number of values each still lacks.
+    open: Vec<(usize, Vec<Value>)>,
+    /// Length of the string whose body comes next.
+    body: Option<usize>,
+}
+
+impl Decoder {
+    /// For the replies to one batch.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { left: limits, open: Vec::new(), body: None }
+    }
+
+    /// Takes what it can from the front of `bytes`; gives the next reply if it is complete. What it took is gone from `bytes`.
+    pub(crate) fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Value>, Broken> {
+        loop {
+            let value = match self.body {
+                Some(len) => match body(bytes, len)? {
+                    Some(text) => {
+                        self.body = None;
+                        Value::Text(text)
+                    }
+                    None => return Ok(None),
+                },
+                None => match line(bytes)? {
+                    Some(line) => match self.begin(line)? {
+                        Some(value) => value,
+                        None => continue,
+                    },
+                    None => return Ok(None),
+                },
+            };
+            if let Some(reply) = self.place(value) {
+                return Ok(Some(reply));
+            }
+        }
+    }
+
+    /// A line: a whole value, or the head of a string or an array.
+    fn begin(&mut self, line: &[u8]) -> Result<Option<Value>, Broken> {
+        self.left.values = self.left.values.checked_sub(1).ok_or(Broken::Garbage("too many values"))?;
         let (&sign, rest) = line.split_first().ok_or(Broken::Garbage("an empty line"))?;
-        let mut value = match sign {
+        self.spend(line.len())?;
+        Ok(Some(match sign {
             b'+' => Value::Text(rest.to_vec()),
             b'-' => Value::Error(String::from_utf8_lossy(rest).into_owned()),
             b':' => Value::Number(number(rest)?),
             b'$' => match length(rest)? {
                 None => Value::Nil,
-                Some(len) => Value::Text(read_body(from, len, &mut left.total_bytes).await?),
+                Some(len) => {
+                    self.spend(len)?;
+                    self.body = Some(len);
+                    return Ok(None);
+                }
             },
             b'*' => match length(rest)? {
                 None => Value::Nil,
                 Some(0) => Value::List(Vec::new()),
-                Some(n) if n > left.values => return Err(Broken::Garbage("too many values")),
-                Some(_) if open.len() == left.depth => return Err(Broken::Garbage("nested too deeply")),
+                Some(n) if n > self.left.values => return Err(Broken::Garbage("too many values")),
+                Some(_) if self.open.len() == self.left.depth => {
+                    return Err(Broken::Garbage("nested too deeply"));
+                }
                 Some(n) => {
-                    open.push((n, Vec::with_capacity(n.min(64))));
-                    continue;
+                    self.open.push((n, Vec::with_capacity(n.min(64))));
+                    return Ok(None);
                 }
             },
             _ => return Err(Broken::Garbage("an unknown type of reply")),
-        };
-        left.total_bytes =
-            left.total_bytes.checked_sub(line.len()).ok_or(Broken::Garbage("too many bytes"))?;
+        }))
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Broken> {
+        let left = self.left.total_bytes.checked_sub(bytes);
+        self.left.total_bytes = left.ok_or(Broken::Garbage("too many bytes"))?;
+        Ok(())
+    }
+
+    /// Puts a value where it belongs; gives the reply if nothing lacks.
+    fn place(&mut self, mut value: Value) -> Option<Value> {
         loop {
-            let Some((lacking, values)) = open.last_mut() else { return Ok(value) };
+            let Some((lacking, values)) = self.open.last_mut() else { return Some(value) };
             values.push(value);
             *lacking -= 1;
             if *lacking > 0 {
-                break;
+                return None;
             }
             value = Value::List(std::mem::take(values));
-            open.pop();
+            self.open.pop();
         }
     }
 }
 
-async fn read_line(from: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> Result<(), Broken> {
-    line.clear();
-    from.take(MAX_LINE_BYTES).read_until(b'\n', line).await?;
-    if line.pop() != Some(b'\n') {
-        let full = line.len() as u64 + 1 >= MAX_LINE_BYTES;
-        return Err(if full { Broken::Garbage("an endless line") } else { end_of_file() });
-    }
-    if line.pop() != Some(b'\r') {
+/// A line without its end, if it is there.
+fn line<'b>(bytes: &mut &'b [u8]) -> Result<Option<&'b [u8]>, Broken> {
+    let all = *bytes;
+    let Some(end) = all.iter().position(|b| *b == b'\n') else {
+        let endless = all.len() >= MAX_LINE_BYTES;
+        return if endless { Err(Broken::Garbage("an endless line")) } else { Ok(None) };
+    };
+    let Some(line) = all[..end].strip_suffix(b"\r") else {
         return Err(Broken::Garbage("a line that does not end with CR LF"));
-    }
-    Ok(())
+    };
+    *bytes = &all[end + 1..];
+    Ok(Some(line))
 }
 
-async fn read_body(
-    from: &mut (impl AsyncBufRead + Unpin),
-    len: usize,
-    left: &mut usize,
-) -> Result<Vec<u8>, Broken> {
-    *left = left.checked_sub(len).ok_or(Broken::Garbage("too many bytes"))?;
-    let mut body = Vec::with_capacity(len.min(64 << 10));
-    from.take(len as u64).read_to_end(&mut body).await?;
-    let mut end = [0; 2];
-    if body.len() < len {
-        return Err(end_of_file());
+/// The body of a string with its end, if it is there.
+fn body(bytes: &mut &[u8], len: usize) -> Result<Option<Vec<u8>>, Broken> {
+    let all = *bytes;
+    let Some((text, rest)) = all.split_at_checked(len) else { return Ok(None) };
+    let Some((end, rest)) = rest.split_at_checked(2) else { return Ok(None) };
+    if end != b"\r\n" {
+        return Err(Broken::Garbage("a string of another length than said"));
     }
-    from.read_exact(&mut end).await?;
-    if end == *b"\r\n" { Ok(body) } else { Err(Broken::Garbage("a string of another length than said")) }
-}
-
-fn end_of_file() -> Broken {
-    Broken::Io(io::ErrorKind::UnexpectedEof.into())
+    *bytes = rest;
+    Ok(Some(text.to_vec()))
 }
 
 fn number(digits: &[u8]) -> Result<i64, Broken> {
@@ -233,9 +274,24 @@ mod tests {
         read_within(bytes, Limits::DEFAULT)
     }
 
-    fn read_within(mut bytes: &[u8], limits: Limits) -> Result<Value, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(read_reply(&mut bytes, limits)).map_err(|e| e.to_string())
+    /// Whole, and in all ways byte by byte: both must come to the same.
+    fn read_within(bytes: &[u8], limits: Limits) -> Result<Value, String> {
+        let whole = feed(bytes, bytes.len().max(1), limits);
+        assert_eq!(feed(bytes, 1, limits), whole, "{bytes:?}");
+        whole
+    }
+
+    fn feed(bytes: &[u8], step: usize, limits: Limits) -> Result<Value, String> {
+        let (mut decoder, mut held) = (Decoder::new(limits), Vec::new());
+        for some in bytes.chunks(step) {
+            held.extend_from_slice(some);
+            let mut rest = held.as_slice();
+            if let Some(value) = decoder.feed(&mut rest).map_err(|e| e.to_string())? {
+                return Ok(value);
+            }
+            held.drain(..held.len() - rest.len());
+        }
+        Err("EOF".to_owned())
     }
 
     fn text(text: &str) -> Value {
@@ -269,7 +325,7 @@ mod tests {
     #[test]
     fn refuses_what_is_none() {
         let nested = "*1\r\n".repeat(17);
-        let endless = "+".repeat(70_000);
+        let endless = "+".repeat(65_536);
         let garbage = "the server's reply is not in its protocol: ";
         for (bytes, error) in [
             ("", "EOF"),

@@ -149,8 +149,10 @@ impl Scanner {
         let mut ended = self.ended.subscribe();
         ended.mark_unchanged();
         if self.begin(server, order) {
-            let until = Instant::now() + self.plan.budget.wait;
-            let until = deadline.map_or(until, |d| d.min(until));
+            let now = Instant::now();
+            // Half of the time there is, so that the rest of the scrape has some too.
+            let left = deadline.map(|d| d.saturating_duration_since(now) / 2);
+            let until = now + left.map_or(self.plan.budget.wait, |left| left.min(self.plan.budget.wait));
             // Neither running out of time nor a scanner that is gone is a fault: the last result is shown.
             let _ = tokio::time::timeout_at(until, ended.changed()).await;
         }

@@ -132,7 +132,7 @@ async fn read_batch(
 }
 
 /// Writes streams.
-pub(crate) fn write(sheet: &mut Sheet, streams: &Streams) {
+pub(crate) fn write<'s>(sheet: &mut Sheet, streams: impl Iterator<Item = (&'s KeySpec, &'s Stream)>) {
     for (spec, stream) in streams {
         let (db, name) = (format!("db{}", spec.db), String::from_utf8_lossy(&spec.key));
         let labels = [("db", db.as_str()), ("stream", &name)];
@@ -225,7 +225,8 @@ mod tests {
             }],
         };
         let mut sheet = Sheet::new("redis");
-        write(&mut sheet, &[(KeySpec { db: 0, key: b"s".to_vec() }, stream)].into());
+        let streams: Streams = [(KeySpec { db: 0, key: b"s".to_vec() }, stream)].into();
+        write(&mut sheet, streams.iter());
         let found = lines(sheet);
         for expect in [
             "redis_stream_length{db=\"db0\",stream=\"s\"} 2",

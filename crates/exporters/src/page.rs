@@ -59,7 +59,7 @@ struct FamilyText {
 #[derive(Debug, Default)]
 pub struct Page {
     families: Vec<FamilyText>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, usize, foldhash::fast::RandomState>,
     errors: usize,
 }
 
@@ -262,6 +262,8 @@ impl FamilyWriter<'_> {
         value: f64,
     ) -> &mut Self {
         let out = &mut *self.lines;
+        let label_len: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        out.reserve(self.name.len() + suffix.len() + label_len + 32);
         out.push_str(self.name);
         out.push_str(suffix);
         let mut opening = '{';

@@ -1,6 +1,7 @@
 //! The `process_*` family of the Prometheus client libraries, read from `/proc/self`.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use model::MetricType;
 
@@ -68,9 +69,13 @@ fn collect() -> Vec<Family> {
     out
 }
 
+/// Read once: the kernel counts all interrupts for whoever reads this file.
 fn boot_time() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    stat.lines().find_map(|l| l.strip_prefix("btime "))?.trim().parse().ok()
+    static BOOT: OnceLock<Option<f64>> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        stat.lines().find_map(|l| l.strip_prefix("btime "))?.trim().parse().ok()
+    })
 }
 
 /// The soft limit of a resource; without one, what Go's clients have for it: the largest number of 64 bits.

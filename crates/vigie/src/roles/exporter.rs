@@ -30,11 +30,22 @@ pub(crate) fn serve_with(
     addresses: &[String],
     router: impl FnOnce() -> Result<Router, Failure>,
 ) -> Result<(), Failure> {
-    super::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let router = router()?.layer(CompressionLayer::new());
         let shutdown = Shutdown::default();
         crate::signals::listen(shutdown.clone(), Vec::new())
             .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
         super::serve_all(addresses, router, server, &shutdown).await
     })
+}
+
+/// One thread: a scrape every few seconds needs no second one, whose stack and wake-ups cost more than they bring. What blocks has threads
+/// of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // Both TLS libraries' users in the tree share one provider, installed once.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(format!("start the runtime: {e}")))
 }

@@ -35,6 +35,12 @@ fn collect() -> Vec<Family> {
     );
     add("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::Gauge, field(23));
     add(
+        "process_virtual_memory_max_bytes",
+        "Maximum amount of virtual memory available in bytes.",
+        MetricType::Gauge,
+        limit("Max address space"),
+    );
+    add(
         "process_resident_memory_bytes",
         "Resident memory size in bytes.",
         MetricType::Gauge,
@@ -52,7 +58,12 @@ fn collect() -> Vec<Family> {
         MetricType::Gauge,
         fs::read_dir("/proc/self/fd").ok().map(|d| d.count() as f64),
     );
-    add("process_max_fds", "Maximum number of open file descriptors.", MetricType::Gauge, max_fds());
+    add(
+        "process_max_fds",
+        "Maximum number of open file descriptors.",
+        MetricType::Gauge,
+        limit("Max open files"),
+    );
     add("process_threads", "Number of threads of the process.", MetricType::Gauge, field(20));
     out
 }
@@ -62,10 +73,14 @@ fn boot_time() -> Option<f64> {
     stat.lines().find_map(|l| l.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-fn max_fds() -> Option<f64> {
+/// A soft limit of this process. Without a bound it is the largest 64-bit integer, as the clients show it.
+fn limit(name: &str) -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    let line = limits.lines().find_map(|l| l.strip_prefix(name))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX as f64),
+        number => number.parse().ok(),
+    }
 }
 
 fn sysconf(name: libc::c_int) -> Option<f64> {
@@ -86,6 +101,9 @@ mod tests {
             |name: &str| families.iter().find(|f| name.starts_with(&f.name)).map(|f| f.samples[0].value);
         assert!(value("process_resident_memory_bytes").unwrap() > 100_000.0);
         assert!(value("process_open_fds").unwrap() >= 3.0);
+        assert!(limit("Max open files").unwrap() >= 3.0);
+        assert!(limit("Max address space").unwrap() > 1e6);
+        assert_eq!(limit("Max nothing"), None);
         let start = value("process_start_time_seconds").unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!((0.0..3600.0 * 24.0).contains(&(now - start)), "started {start}, now {now}");

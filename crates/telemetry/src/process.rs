@@ -36,6 +36,12 @@ fn collect() -> Vec<Family> {
     );
     add("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::Gauge, field(23));
     add(
+        "process_virtual_memory_max_bytes",
+        "Maximum amount of virtual memory available in bytes.",
+        MetricType::Gauge,
+        limit("Max address space"),
+    );
+    add(
         "process_resident_memory_bytes",
         "Resident memory size in bytes.",
         MetricType::Gauge,
@@ -58,12 +64,6 @@ fn collect() -> Vec<Family> {
         "Maximum number of open file descriptors.",
         MetricType::Gauge,
         limit("Max open files"),
-    );
-    add(
-        "process_virtual_memory_max_bytes",
-        "Maximum amount of virtual memory available in bytes.",
-        MetricType::Gauge,
-        limit("Max address space"),
     );
     add("process_threads", "Number of threads of the process.", MetricType::Gauge, field(20));
     out
@@ -107,6 +107,9 @@ mod tests {
         assert!(value("process_resident_memory_bytes").unwrap() > 100_000.0);
         assert!(value("process_virtual_memory_max_bytes").unwrap() > 1e6);
         assert!(value("process_open_fds").unwrap() >= 3.0);
+        assert!(limit("Max open files").unwrap() >= 3.0);
+        assert!(limit("Max address space").unwrap() > 1e6);
+        assert_eq!(limit("Max nothing"), None);
         let start = value("process_start_time_seconds").unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!((0.0..3600.0 * 24.0).contains(&(now - start)), "started {start}, now {now}");

@@ -31,6 +31,8 @@ struct Boards<'a> {
     /// Files among the conformance data, without `.json`.
     public: &'a [&'a str],
     starter: &'a str,
+    /// What the names of metrics begin with that ours does not have yet; said as skipped.
+    not_yet: Vec<String>,
 }
 
 /// A role of ours as `prepare` has it, listening; `None` after saying that it is not there yet.
@@ -117,6 +119,7 @@ fn compare(server: &Server, boards: &Boards<'_>) {
                     empty.insert(query.panel.as_str());
                 }
                 (true, false) if LEFT_OUT.iter().any(|(name, _)| query.expression.contains(name)) => {}
+                (true, false) if boards.not_yet.iter().any(|name| query.expression.contains(name)) => {}
                 (true, false) => missing.push(format!("{title}, {}: {}", query.panel, query.expression)),
             }
         }
@@ -166,24 +169,45 @@ fn has_series(server: &Server, query: &PanelQuery, job: &str, instance: &str, no
     !vector.is_empty()
 }
 
+/// Collectors of the node exporter that these dashboards ask for and that are off by default.
+const OPTIONAL: [&str; 4] = ["processes", "tcpstat", "interrupts", "systemd"];
+
+/// Some that are on by default and that no early version of ours had.
+const DEFAULT: [&str; 1] = ["textfile"];
+
+/// Whether our node exporter lists a collector.
+fn knows(vigie: &Path, collector: &str) -> bool {
+    let help = Command::new(vigie).args(["node-exporter", "--help"]).output().unwrap().stdout;
+    let switch = format!("--[no-]collector.{collector}");
+    String::from_utf8_lossy(&help).lines().any(|line| line.split_whitespace().next() == Some(switch.as_str()))
+}
+
 #[test]
 fn dashboards_of_a_host_have_data() {
     let (Some(vigie), Some(exporter)) = (tools::vigie(), tools::node_exporter()) else { return };
     let directory = test_directory("real-dashboards-node");
     let (original, mine) = (free_address(), free_address());
     // Collectors that these dashboards ask for and that are off by default.
-    let more =
-        ["--collector.processes", "--collector.tcpstat", "--collector.interrupts", "--collector.systemd"];
+    let (more, mut missing): (Vec<&str>, Vec<&str>) = OPTIONAL.iter().partition(|name| knows(&vigie, name));
+    missing.extend(DEFAULT.iter().filter(|name| !knows(&vigie, name)));
+    if !missing.is_empty() {
+        tools::skipped(&format!("vigie node-exporter has no collector {missing:?}"));
+    }
+    let not_yet = missing.iter().map(|name| format!("node_{name}_")).collect();
+    let more: Vec<String> = more.iter().map(|name| format!("--collector.{name}")).collect();
     let with = |command: &mut Command| {
-        command.args(more);
+        command.args(&more);
     };
     let Some(_ours) = ours((&vigie, "node-exporter"), &directory, &mine, with) else { return };
     let mut command = Command::new(exporter);
-    command.arg(format!("--web.listen-address={original}")).args(more);
+    command.arg(format!("--web.listen-address={original}")).args(&more);
     let mut theirs = Program::start("original", &mut command, &directory);
     theirs.wait_until_listening(&original);
     let server = scraping(&vigie, &directory, "node", &original, &mine);
-    compare(&server, &Boards { job: "node", public: &["rfmoz__node-exporter-full"], starter: "host" });
+    compare(
+        &server,
+        &Boards { job: "node", public: &["rfmoz__node-exporter-full"], starter: "host", not_yet },
+    );
 }
 
 #[test]
@@ -203,7 +227,10 @@ fn dashboards_of_postgresql_have_data() {
     theirs.wait_until_listening(&original);
     let server = scraping(&vigie, &directory, "postgres", &original, &mine);
     let public = ["lstn__postgresql-database", "prometheus-community__postgres-overview"];
-    compare(&server, &Boards { job: "postgres", public: &public, starter: "postgresql" });
+    compare(
+        &server,
+        &Boards { job: "postgres", public: &public, starter: "postgresql", not_yet: Vec::new() },
+    );
 }
 
 #[test]
@@ -223,5 +250,5 @@ fn dashboards_of_redis_have_data() {
     theirs.wait_until_listening(&original);
     let server = scraping(&vigie, &directory, "redis", &original, &mine);
     let public = ["oliver006__redis-overview", "oliver006__grafana_prometheus_redis_dashboard"];
-    compare(&server, &Boards { job: "redis", public: &public, starter: "redis" });
+    compare(&server, &Boards { job: "redis", public: &public, starter: "redis", not_yet: Vec::new() });
 }

@@ -43,18 +43,43 @@ pub(crate) fn make(flags: &Flags) -> Result<Box<dyn Collector>, String> {
 impl Collector for FileSystem {
     fn update(&mut self, paths: &Paths, page: &mut Page) -> Result<(), Fault> {
         let mut mounts = mounts::of_host(paths)?;
+        let slow: Vec<String> = mounts.iter().filter(|m| !is_local(m)).map(|m| m.point.clone()).collect();
         let mut seen = HashSet::new();
         mounts.retain(|mount| {
             !self.points.ignores(&mount.point)
                 && !self.types.ignores(&mount.kind)
                 && seen.insert([mount.device.clone(), mount.point.clone(), mount.kind.clone()])
         });
-        let wanted: Vec<_> = mounts.iter().map(|mount| paths.root(&mount.point)).collect();
-        for (mount, size) in mounts.iter().zip(self.stats.read(&wanted)) {
+        let at_once =
+            |mount: &Mount| is_local(mount) && !slow.iter().any(|other| is_below(&mount.point, other));
+        let wanted: Vec<_> =
+            mounts.iter().filter(|m| !at_once(m)).map(|mount| paths.root(&mount.point)).collect();
+        let mut others = self.stats.read(&wanted).into_iter();
+        for mount in &mounts {
+            let size = if at_once(mount) {
+                statfs::statfs(&paths.root(&mount.point))
+            } else {
+                others.next().expect("as many as were wanted")
+            };
             write(page, mount, &size);
         }
         Ok(())
     }
+}
+
+/// Types of file systems that answer `statfs` from what the kernel has in memory: no thread is needed to ask them. All others may wait for a
+/// server or a program.
+const LOCAL: [&str; 11] =
+    ["btrfs", "devtmpfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "ramfs", "tmpfs", "vfat", "xfs"];
+
+fn is_local(mount: &Mount) -> bool {
+    LOCAL.contains(&mount.kind.as_str())
+}
+
+/// Whether the way to `point` leads over the mount point `other`, which would have to answer too.
+fn is_below(point: &str, other: &str) -> bool {
+    let rest = point.strip_prefix(other.trim_end_matches('/'));
+    point != other && rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn write(page: &mut Page, mount: &Mount, size: &Result<Size, String>) {
@@ -88,4 +113,22 @@ fn write(page: &mut Page, mount: &Mount, size: &Result<Size, String>) {
         ],
         1.0,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_over_another_mount_is_known() {
+        for (point, other, expect) in [
+            ("/", "/", false),
+            ("/a", "/", true),
+            ("/nfs/a", "/nfs", true),
+            ("/nfs", "/nfs", false),
+            ("/nfsd", "/nfs", false),
+        ] {
+            assert_eq!(is_below(point, other), expect, "{point} {other}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! one costs the thread that waits for it, and no scrape waits twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -136,7 +136,8 @@ impl Stats {
     }
 }
 
-fn statfs(path: &PathBuf) -> Result<Size, String> {
+/// Asks on this thread.
+pub(super) fn statfs(path: &Path) -> Result<Size, String> {
     let s = rustix::fs::statfs(path).map_err(|e| wording(&e.into()))?;
     let unit = s.f_bsize as f64;
     Ok(Size {

@@ -3,6 +3,7 @@
 //! Called under the name of a program it replaces (a link named `prometheus`, `alertmanager`), it is that role.
 
 mod flags;
+mod own_pages;
 mod roles;
 mod signals;
 

@@ -35,6 +35,7 @@ pub(crate) fn serve_with(
         let shutdown = Shutdown::default();
         crate::signals::listen(shutdown.clone(), Vec::new())
             .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
+        crate::own_pages::release();
         super::serve_all(addresses, router, server, &shutdown).await
     })
 }

@@ -72,8 +72,9 @@ fn the_starters_are_drawn() {
     fs::write(directory.join("alertmanager.yml"), "route: {receiver: none}\nreceivers: [{name: none}]\n")
         .unwrap();
     let stack = Stack::start_with(&vigie, &directory, &alertmanager, &["--starter-rules"]);
-    wait_for("samples to draw", SOON, || {
-        let up = prometheus::number(&stack.prometheus, "sum(sum_over_time(up[1m]))")?;
+    // Longer than a step of the widest range, so that a graph has a point.
+    wait_for("samples to draw", 2 * SOON, || {
+        let up = prometheus::number(&stack.prometheus, "sum_over_time(up{job=\"redis\"}[2m])")?;
         ensure!(up >= 45.0, "{up}");
         Ok(())
     });

@@ -20,7 +20,9 @@ fn the_dashboards_draw_their_series() {
         return;
     };
     let quickened = Quickened::prepare("browser", &real_estate, &[]);
-    let stack = Stack::start(&vigie, &quickened.directory, &quickened.alertmanager);
+    // The starters have a test of their own.
+    let flags = ["--no-starters"];
+    let stack = Stack::start_with(&vigie, &quickened.directory, &quickened.alertmanager, &flags);
     // Without errors there is no error share to draw.
     quickened.application.set_broken(true);
     wait_for("samples to draw, errors among them", SOON, || {

@@ -84,6 +84,11 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception { pattern: "(process_|promhttp_).*", what: Differs::Value, reason: "each program's own" },
     Exception {
+        pattern: "node_(slabinfo_(active_)?objects|buddyinfo_blocks)",
+        what: Differs::Value,
+        reason: "every program that runs beside takes and gives back objects and pages all the time",
+    },
+    Exception {
         pattern: "(process_|promhttp_|jemalloc_).*",
         what: Differs::Extra,
         reason: "each program's own",

@@ -470,45 +470,25 @@ fn try_tls(redis: &Tools, directory: &Path, flags: &[&str]) -> Option<Redis> {
     None
 }
 
-/// Scrapes of each exporter that the cost is measured over.
-const SCRAPES: u32 = 200;
+/// Scrapes of each exporter whose commands are counted.
+const SCRAPES: u32 = 50;
 
 #[test]
-fn a_scrape_costs_less_than_the_originals_and_no_more_commands() {
+fn a_scrape_asks_the_server_no_more_than_the_original() {
     let Some(redis) = Tools::find() else { return };
     let directory = test_directory("redis-exporter-cost");
     let server = redis.start("primary", &directory, &[]);
     server.fill();
     let Some(pair) = Pair::start(&directory, &format!("redis://{}", server.address), &[]) else { return };
-    let measure = |exporter: &Exporter| {
+    let commands = |exporter: &Exporter| {
         let _ = exporter.page("/metrics");
-        let (cpu, commands) = (cpu_ticks(&exporter.program), server.info("total_commands_processed"));
+        let before = server.info("total_commands_processed");
         for _ in 0..SCRAPES {
             let _ = exporter.text("/metrics");
         }
-        let commands = server.info("total_commands_processed") - commands - 1.0;
-        (cpu_ticks(&exporter.program) - cpu, resident_kib(&exporter.program), commands / f64::from(SCRAPES))
+        (server.info("total_commands_processed") - before - 1.0) / f64::from(SCRAPES)
     };
-    let (ours, original) = (measure(&pair.ours), measure(&pair.original));
-    let report = format!(
-        "of {SCRAPES} scrapes: ticks of CPU, KiB resident, commands per scrape: ours {ours:?}, original {original:?}"
-    );
-    println!("{report}");
-    // The goal is a third, which the bench measures; ticks of a busy machine are too coarse to insist on it.
-    assert!(ours.0 * 2 <= original.0, "{report}");
-    assert!(ours.1 < original.1, "{report}");
+    let (ours, original) = (commands(&pair.ours), commands(&pair.original));
     // LATENCY HISTOGRAM is one that 1.45 does not know.
-    assert!(ours.2 <= original.2 + 1.0, "{report}");
-}
-
-fn cpu_ticks(program: &Program) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-fn resident_kib(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
+    assert!(ours <= original + 1.0, "commands a scrape: ours {ours}, original {original}");
 }

@@ -59,11 +59,13 @@ pub(crate) struct AuthFile {
 }
 
 impl AuthFile {
-    /// Of this path. A file that is not there is worth a warning, no more.
+    /// Of this path. A file that is wrong is worth a warning; one that is not there is only needed by probes that name a module.
     pub(crate) fn new(path: PathBuf) -> Self {
         let file = Self { path, state: Mutex::new((false, None)) };
-        if let Err(error) = file.read() {
-            tracing::warn!(err = error, "Error loading config");
+        match file.read() {
+            Err(error) if file.path.exists() => tracing::warn!(err = error, "Error loading config"),
+            Err(error) => tracing::debug!(err = error, "No file with auth modules"),
+            Ok(_) => {}
         }
         file
     }

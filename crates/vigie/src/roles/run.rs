@@ -139,6 +139,8 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
         exporter_ports.extend(listener.map(|listener| (listener, exporter.router.clone())));
         built_in.push(Arc::new(exporter));
     }
+    let own_rule_files = starter_rules(flags, found, storage)?;
+    let has_rules = !own_rule_files.is_empty();
     let external_url = local_url(&addresses.prometheus)?;
     let engine = prom::engine_options(flags)?;
     let rules = rules::ManagerOptions {
@@ -155,7 +157,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
                     &addresses.prometheus,
                     alertmanager.is_some().then_some(&addresses.alertmanager),
                 ),
-                own_rule_files: starter_rules(flags, found, storage)?,
+                own_rule_files,
                 built_in: built_in.iter().map(|exporter| exporter.job.clone()).collect(),
             },
             storage_path: storage.join("prometheus"),
@@ -196,7 +198,7 @@ async fn serve(flags: &Parsed, found: &Found, addresses: &Addresses, storage: &P
     reloads.extend(alertmanager.as_ref().map(|role| role.reloads.clone()));
     crate::signals::listen(shutdown.clone(), reloads)
         .map_err(|e| Failure::new(format!("install signal handlers: {e}")))?;
-    summarise(found, addresses, &panels, alertmanager.is_some());
+    summarise(found, addresses, &panels, has_rules);
 
     let server = ServerOptions { web_config: found.web_config.clone(), ..ServerOptions::default() };
     let serve = |address: &str, router| {
@@ -279,7 +281,7 @@ fn default_config(prometheus: &str, alertmanager: Option<&String>) -> String {
 
 /// What was found, what is served where, what to do next: once, for a person.
 #[expect(clippy::print_stdout, reason = "the summary is for the person who started the program")]
-fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service, has_alertmanager: bool) {
+fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service, has_starter_rules: bool) {
     let shown = |p: &Option<PathBuf>, without: &str| {
         p.as_ref().map_or_else(|| without.to_owned(), |p| p.display().to_string())
     };
@@ -300,6 +302,9 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
         library.problems().len()
     );
     println!("          web.yml           {}", shown(&found.web_config, "none: no TLS, loopback only"));
+    if has_starter_rules {
+        println!("          alert rules       the built-in ones too, listed under Starter rules");
+    }
     for (job, address) in &addresses.exporters {
         println!("  watches {:<17} job {job}, target localhost:{}", built_in::subject(job), port_of(address));
     }
@@ -308,7 +313,7 @@ fn summarise(found: &Found, addresses: &Addresses, panels: &dashboards::Service,
         addresses.dashboards
     );
     println!("          queries, targets  http://{}/", addresses.prometheus);
-    if has_alertmanager {
+    if found.alertmanager.is_some() {
         println!("          Alertmanager      http://{}/", addresses.alertmanager);
     }
     println!("  next    edit the files and send SIGHUP to reload; Ctrl-C stops");

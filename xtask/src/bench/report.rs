@@ -178,7 +178,7 @@ const INTRODUCTION: &str = "# Benchmarks
 
 Written by `cargo xtask bench`; a run of some measures replaces their sections and figures only. Servers run one after the other,
 never at the same time, each with the same load from the same generator over loopback: on a machine of few cores they would
-otherwise measure each other. CPU time is user and system time of the server's process, memory is `VmRSS`, `RssAnon` and
+otherwise measure each other. Only exporters, which must see the same host, run beside their originals and are scraped in turn. CPU time is user and system time of the server's process, memory is `VmRSS`, `RssAnon` and
 `VmHWM`, all from `/proc`; bytes on disk are blocks allocated. The generator's work is laid out before the clock starts.
 ";
 

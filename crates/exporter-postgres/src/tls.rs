@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use httpclient::AnyCertificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
@@ -43,6 +43,7 @@ pub(crate) fn connector(dsn: &Dsn, mode: SslMode) -> Result<MakeRustlsConnect, S
             .map_err(|e| format!("sslrootcert: {e}"))?;
         Arc::new(KnownAuthority { inner, named, checks_name: mode == SslMode::VerifyFull })
     } else {
+        // `require`: whoever answers.
         Arc::new(AnyCertificate(provider))
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -75,45 +76,6 @@ fn read_authorities(file: &str) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err(format!("sslrootcert: {file}: no certificate in it"));
     }
     Ok(certificates)
-}
-
-/// For `require`: any certificate will do, but the handshake's signatures are checked.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// For `verify-ca` and `verify-full`: a certificate of a known authority, made out to the host or to anybody.

@@ -14,10 +14,9 @@ mod fetch;
 mod proxy;
 mod reply;
 mod tls;
-pub use tls::default_roots;
 
 pub use client::{Client, ClientOptions, Limits};
 pub use error::{Error, ErrorKind};
 pub use fetch::{Fetched, Fetcher};
 pub use reply::Buffer;
-pub use tls::Tls;
+pub use tls::{AnyCertificate, Tls, default_roots};

@@ -169,9 +169,9 @@ pub fn default_roots() -> &'static Arc<RootCertStore> {
     })
 }
 
-/// For `insecure_skip_verify`: any certificate will do, but the handshake's signatures are checked.
+/// For `insecure_skip_verify` and its like: any certificate will do, but the handshake's signatures are checked.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub struct AnyCertificate(pub Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

@@ -54,7 +54,7 @@ fn the_starters_are_drawn() {
     let mut programs =
         vec![Program::start("node", command.arg(format!("--web.listen-address={node_at}")), &directory)];
     let mut command = Command::new(postgres);
-    let source = format!("postgresql://postgres@{}/postgres?sslmode=disable", database.address);
+    let source = database.dsn("postgres");
     command.arg(format!("--web.listen-address={postgres_at}")).env("DATA_SOURCE_NAME", source);
     programs.push(Program::start("postgres-exporter", &mut command, &directory));
     let mut command = Command::new(redis);

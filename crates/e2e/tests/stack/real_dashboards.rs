@@ -177,7 +177,7 @@ fn dashboards_of_postgresql_have_data() {
     let directory = test_directory("real-dashboards-postgresql");
     let (original, mine) = (free_address(), free_address());
     let Some(database) = databases::postgresql(&directory) else { return };
-    let dsn = format!("postgresql://postgres@{}/postgres?sslmode=disable", database.address);
+    let dsn = database.dsn("postgres");
     let with = |command: &mut Command| {
         command.env("DATA_SOURCE_NAME", &dsn);
     };

@@ -136,12 +136,6 @@ impl Page {
         self.errors
     }
 
-    /// The number of samples, counting each line of a histogram or summary.
-    #[must_use]
-    pub fn sample_count(&self) -> usize {
-        self.families.iter().map(|f| f.lines.bytes().filter(|b| *b == b'\n').count()).sum()
-    }
-
     /// Takes another page's families; where both have one, this page's help and type count.
     pub fn append(&mut self, other: Self) {
         self.errors += other.errors;
@@ -336,7 +330,6 @@ mod tests {
             # TYPE h histogram\nh_bucket{l=\"v\",le=\"0.5\"} 1\nh_bucket{l=\"v\",le=\"+Inf\"} 3\nh_sum{l=\"v\"} 2.5\nh_count{l=\"v\"} 3\n\
             # TYPE s summary\ns{quantile=\"0.99\"} 7\ns_sum 8\ns_count 9\n";
         assert_eq!(page.render(), expect);
-        assert_eq!(page.sample_count(), 10);
     }
 
     #[test]
